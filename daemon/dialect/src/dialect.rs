@@ -16,7 +16,7 @@ use crate::{
     pacing::DefaultPacing,
     rejection::Rejection,
     reply::{ProviderReply, classify::Silence, plan::ReplyPlan},
-    request::RequestPlan,
+    request::{Condition, Layer, RequestPlan},
     template::Values,
 };
 
@@ -36,9 +36,15 @@ pub struct Dialect {
     pub(crate) rejection: Rejection,
     pub(crate) present: Option<Box<str>>,
     pub(crate) pacing: DefaultPacing,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// The effect of a refresh on earlier tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Lifecycle {
     pub(crate) reuse: DeclaredReuse,
-    pub(crate) refresh_ends_access_token: bool,
-    pub(crate) refresh_needs_valid_access_token: bool,
+    pub(crate) ends_access_token: bool,
+    pub(crate) needs_valid_access_token: bool,
 }
 
 /// A request and the meaning of its replies.
@@ -49,9 +55,10 @@ pub(crate) struct ExchangePlan {
 }
 
 /// The effect of presenting a refresh token a second time (RFC 9700 section 4.14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeclaredReuse {
     /// Nothing: refresh tokens do not rotate.
+    #[default]
     None,
     /// The second use fails; tokens already issued stay valid.
     Rotates,
@@ -59,19 +66,6 @@ pub enum DeclaredReuse {
     RotatesAndReuseRevokes,
     /// The provider does not say.
     Unknown,
-}
-
-/// An option of a dialect that an account may set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OptionUse<'a> {
-    /// Its name below the account's `options`.
-    pub name: &'a str,
-    /// The purpose of the option.
-    pub description: &'a str,
-    /// Its value when an account sets none.
-    pub default: Option<&'a str>,
-    /// The only values it may have; empty when any text is valid.
-    pub choices: &'a [String],
 }
 
 impl Dialect {
@@ -102,40 +96,34 @@ impl Dialect {
     /// The effect of presenting a refresh token a second time.
     #[must_use]
     pub fn reuse(&self) -> DeclaredReuse {
-        self.reuse
+        self.lifecycle.reuse
     }
 
     /// Whether a refresh ends the previous access token; if so, refresh late.
     #[must_use]
     pub fn refresh_ends_access_token(&self) -> bool {
-        self.refresh_ends_access_token
+        self.lifecycle.ends_access_token
     }
 
     /// Whether a refresh works only while the access token is valid; if so, refresh early.
     #[must_use]
     pub fn refresh_needs_valid_access_token(&self) -> bool {
-        self.refresh_needs_valid_access_token
+        self.lifecycle.needs_valid_access_token
     }
 
     /// Whether a refresh presents the access token instead of a refresh token, with the options of this endpoint. The access token of a
     /// grant is then its refresh token, see [`ProviderReply::renews_itself`].
     #[must_use]
     pub fn renews_itself_at(&self, endpoint: &Endpoint) -> bool {
-        let Some(plan) = self
-            .refresh
-            .as_ref()
-            .filter(|_| self.can_refresh_at(endpoint))
-        else {
-            return false;
-        };
-        let placeholders = || {
-            let layers = plan.request.active(&self.names, endpoint);
-            layers.flat_map(crate::request::Layer::placeholders)
-        };
-        let uses = |wanted: &str| {
-            placeholders().any(|(placeholder, _)| matches!(placeholder, Placeholder::Field(name) if name == wanted))
-        };
-        uses(ACCESS_TOKEN) && !uses(REFRESH_TOKEN)
+        let plan = self.refresh.as_ref();
+        let plan = plan.filter(|_| self.can_refresh_at(endpoint));
+        plan.is_some_and(|plan| {
+            let uses = |field| {
+                let mut layers = plan.request.active(&self.names, endpoint);
+                layers.any(|layer| layer.uses(field))
+            };
+            uses(ACCESS_TOKEN) && !uses(REFRESH_TOKEN)
+        })
     }
 
     /// How an API shows that it rejected an access token.
@@ -183,13 +171,10 @@ impl Dialect {
     /// Scheme, host and port that a request of this kind goes to: those of a whole URL in its `path`, else of `base_url`.
     #[must_use]
     pub fn origin_at(&self, kind: ExchangeKind, endpoint: &Endpoint) -> String {
-        let own_path = match kind {
-            ExchangeKind::Login => endpoint.login_path(),
-            ExchangeKind::Refresh => endpoint.refresh_path(),
-        };
-        let whole = self
-            .plan(kind)
-            .and_then(|plan| plan.request.whole_url(&self.names, endpoint, own_path));
+        let whole = self.plan(kind).and_then(|plan| {
+            plan.request
+                .whole_url(&self.names, endpoint, endpoint.own_path(kind))
+        });
         origin(whole.unwrap_or(endpoint.base_url()))
     }
 
@@ -218,13 +203,7 @@ impl Dialect {
 
     /// Every field that some request uses, whatever the options. `required` holds for the default options.
     pub fn fields(&self) -> impl Iterator<Item = FieldUse> {
-        let everywhere = self.uses(|plan| {
-            plan.request
-                .layers
-                .iter()
-                .flat_map(crate::request::Layer::placeholders)
-                .collect()
-        });
+        let everywhere = self.uses(|plan| plan.request.layers.iter().collect());
         let defaults = self.fields_at(&Endpoint::defaults());
         everywhere.into_iter().map(move |field| {
             let required = defaults
@@ -241,23 +220,18 @@ impl Dialect {
             if !plan.request.available(&self.names, endpoint) {
                 return Vec::new();
             }
-            plan.request
-                .active(&self.names, endpoint)
-                .flat_map(crate::request::Layer::placeholders)
-                .collect()
+            plan.request.active(&self.names, endpoint).collect()
         })
     }
 
-    fn uses<'a>(
-        &'a self,
-        placeholders: impl Fn(&'a ExchangePlan) -> Vec<(&'a Placeholder, bool)>,
-    ) -> Vec<FieldUse> {
+    fn uses<'a>(&'a self, layers: impl Fn(&'a ExchangePlan) -> Vec<&'a Layer>) -> Vec<FieldUse> {
         let mut uses: Vec<FieldUse> = Vec::new();
         for (used_by, plan) in [
             (UsedBy::Login, &self.login),
             (UsedBy::Refresh, &self.refresh),
         ] {
-            for (placeholder, optional) in plan.iter().flat_map(&placeholders) {
+            let layers = plan.iter().flat_map(&layers);
+            for (placeholder, optional) in layers.flat_map(Layer::placeholders) {
                 let Placeholder::Field(name) = placeholder else {
                     continue;
                 };
@@ -284,20 +258,13 @@ impl Dialect {
             required,
             internal: matches!(name, REFRESH_TOKEN | ACCESS_TOKEN),
             used_by,
-            description: own
-                .map(|field| field.description.clone())
-                .unwrap_or_default(),
+            description: own.map_or_else(String::new, |field| field.description.clone()),
         }
     }
 
     /// The options an account may set.
-    pub fn options(&self) -> impl Iterator<Item = OptionUse<'_>> {
-        self.names.options.iter().map(|option| OptionUse {
-            name: &option.name,
-            description: &option.description,
-            default: option.default.as_deref(),
-            choices: &option.choices,
-        })
+    pub fn options(&self) -> impl Iterator<Item = &OptionSpec> {
+        self.names.options.iter()
     }
 
     /// The names of alternative endpoints an account may choose.
@@ -312,59 +279,28 @@ impl Dialect {
         names.into_iter()
     }
 
-    /// The login request of an account.
+    /// The request of an account. `fields` holds the refresh token as [`REFRESH_TOKEN`].
     ///
     /// # Errors
     /// A field is missing, or has a character that is not allowed at its place in the request; the error names the account's key.
-    pub fn login_request(
-        &self,
-        endpoint: &Endpoint,
-        fields: &Fields,
-    ) -> Result<Request<Bytes>, RequestError> {
-        self.request(ExchangeKind::Login, endpoint, fields)
-    }
-
-    /// The refresh request of an account. `fields` holds the refresh token as [`REFRESH_TOKEN`].
-    ///
-    /// # Errors
-    /// As [`Self::login_request`].
-    pub fn refresh_request(
-        &self,
-        endpoint: &Endpoint,
-        fields: &Fields,
-    ) -> Result<Request<Bytes>, RequestError> {
-        self.request(ExchangeKind::Refresh, endpoint, fields)
-    }
-
-    /// The request of either kind.
-    ///
-    /// # Errors
-    /// As [`Self::login_request`].
     pub fn request(
         &self,
         kind: ExchangeKind,
         endpoint: &Endpoint,
         fields: &Fields,
     ) -> Result<Request<Bytes>, RequestError> {
-        let unavailable = || RequestError::Unavailable {
+        let plan = self.plan(kind).filter(|_| self.can(kind, endpoint));
+        let plan = plan.ok_or_else(|| RequestError::Unavailable {
             dialect: self.name.to_string(),
             kind,
-        };
-        if !self.can(kind, endpoint) {
-            return Err(unavailable());
-        }
-        let plan = self.plan(kind).ok_or_else(unavailable)?;
+        })?;
         let values = Values {
             kind,
             names: &self.names,
             endpoint,
             fields,
         };
-        let own_path = match kind {
-            ExchangeKind::Login => endpoint.login_path(),
-            ExchangeKind::Refresh => endpoint.refresh_path(),
-        };
-        plan.request.build(values, own_path)
+        plan.request.build(values, endpoint.own_path(kind))
     }
 
     /// The meaning of a response. `sent` are the fields of the request: the reply may echo their secrets, which never get into the message
@@ -402,7 +338,7 @@ impl Dialect {
         let mut found = Vec::new();
         let layers = self.plan(kind).map_or(&[][..], |plan| &plan.request.layers);
         for layer in layers.iter().filter(|layer| !layer.when.is_empty()) {
-            let value = |condition: &crate::request::Condition| {
+            let value = |condition: &Condition| {
                 let value = condition.values.first()?.clone();
                 Some((condition.option.clone(), value))
             };
@@ -419,10 +355,6 @@ impl Dialect {
             ExchangeKind::Login => self.login.as_ref(),
             ExchangeKind::Refresh => self.refresh.as_ref(),
         }
-    }
-
-    pub(crate) fn option(&self, name: &str) -> Option<&OptionSpec> {
-        self.names.option(name)
     }
 
     /// The file as its author wrote it, including comments; `None` if it was not kept.

@@ -4,7 +4,10 @@
 
 use tokend_document::{choose_from, nearest};
 
-use crate::names::{Names, OptionSpec};
+use crate::{
+    fields::ExchangeKind,
+    names::{Names, OptionSpec},
+};
 
 /// The longest path an account may set, in bytes.
 const PATH_LIMIT: usize = 2048;
@@ -43,12 +46,12 @@ impl Endpoint {
         self.named.as_deref()
     }
 
-    pub(crate) fn login_path(&self) -> Option<&str> {
-        self.login_path.as_deref()
-    }
-
-    pub(crate) fn refresh_path(&self) -> Option<&str> {
-        self.refresh_path.as_deref()
+    /// The account's own path for requests of this kind.
+    pub(crate) fn own_path(&self, kind: ExchangeKind) -> Option<&str> {
+        match kind {
+            ExchangeKind::Login => self.login_path.as_deref(),
+            ExchangeKind::Refresh => self.refresh_path.as_deref(),
+        }
     }
 
     /// The same endpoint with a value for one more option.
@@ -60,11 +63,8 @@ impl Endpoint {
 
     /// The value of an option: the account's, else the dialect's default; an empty one counts as absent.
     pub(crate) fn option<'a>(&'a self, names: &'a Names, name: &str) -> Option<&'a str> {
-        let own = self
-            .options
-            .iter()
-            .find(|(own, _)| **own == *name)
-            .map(|(_, value)| &**value);
+        let own = self.options.iter().find(|(own, _)| **own == *name);
+        let own = own.map(|(_, value)| &**value);
         own.or_else(|| names.option(name)?.default.as_deref())
             .filter(|value| !value.is_empty())
     }
@@ -76,24 +76,28 @@ pub(crate) const PATH_HELP: &str =
 /// Checks a value for an option, set by an account or as the dialect's default. The error is a sentence and its help.
 pub(crate) fn check_option_value(option: &OptionSpec, value: &str) -> Result<(), (String, String)> {
     if value.len() > OPTION_LIMIT {
+        let message = format!("the value of option `{}` is too long", option.name);
         let help = format!("an option is at most {OPTION_LIMIT} bytes long");
-        return Err((
-            format!("the value of option `{}` is too long", option.name),
-            help,
-        ));
+        return Err((message, help));
     }
-    if !option.choices.is_empty() && !option.choices.iter().any(|choice| choice == value) {
-        let choices: Vec<&str> = option.choices.iter().map(String::as_str).collect();
-        return Err((
-            format!("option `{}` cannot be `{value}`", option.name),
-            choose_from(value, &choices),
-        ));
+    if !option.choices.is_empty() {
+        check_choice(option, value)?;
     }
     if option.path {
         check_path(value)
             .map_err(|reason| (format!("`{value}` {reason}"), PATH_HELP.to_owned()))?;
     }
     Ok(())
+}
+
+/// Checks that a value is one of the choices of an option.
+pub(crate) fn check_choice(option: &OptionSpec, value: &str) -> Result<(), (String, String)> {
+    let choices: Vec<&str> = option.choices.iter().map(String::as_str).collect();
+    if choices.contains(&value) {
+        return Ok(());
+    }
+    let message = format!("option `{}` cannot be `{value}`", option.name);
+    Err((message, choose_from(value, &choices)))
 }
 
 /// Checks a path that is put into a URL as it is.

@@ -193,11 +193,18 @@ pub enum ExchangeKind {
     Refresh,
 }
 
-impl fmt::Display for ExchangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ExchangeKind {
+    /// Its name in messages, and its table in a dialect.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Login => "login",
             Self::Refresh => "refresh",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ExchangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

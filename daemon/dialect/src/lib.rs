@@ -12,7 +12,7 @@
 //! let endpoint = Endpoint::new(dialect, &settings)?;
 //! let mut fields = Fields::new();
 //! fields.set("username", "you@example.com").set_secret("password", "secret".into());
-//! let request = dialect.login_request(&endpoint, &fields)?;
+//! let request = dialect.request(ExchangeKind::Login, &endpoint, &fields)?;
 //! assert_eq!(request.uri(), "https://ads.example.com/login");
 //!
 //! let response = http::Response::new(r#"{"access_token": "abc", "token_type": "bearer"}"#.into());
@@ -44,13 +44,14 @@ mod template;
 pub use self::{
     asks::Asks,
     catalog::{Catalog, UnknownDialect, parse},
-    dialect::{DeclaredReuse, Dialect, OptionUse},
+    dialect::{DeclaredReuse, Dialect},
     endpoint::Endpoint,
     error::DialectError,
     fields::{
         ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, UsedBy,
         VALUE_LIMIT,
     },
+    names::OptionSpec,
     pacing::{DefaultPacing, DefaultRate},
     rejection::{Rejection, RejectionRule},
     reply::{

@@ -39,7 +39,7 @@ impl Dialect {
             let Some(option) = field.strip_prefix("options.") else {
                 break;
             };
-            let path = self.option(option).is_some_and(|option| option.path);
+            let path = self.names.option(option).is_some_and(|option| option.path);
             let value = if path { "/x" } else { FILLER };
             endpoint = endpoint.with(option, value);
             missing.push(option.to_owned());

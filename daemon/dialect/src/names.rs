@@ -17,14 +17,17 @@ pub(crate) struct FieldSpec {
     pub(crate) description: String,
 }
 
-/// An option an account may set.
+/// An option of a dialect that an account may set.
 #[derive(Clone, Debug)]
-pub(crate) struct OptionSpec {
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) default: Option<String>,
+pub struct OptionSpec {
+    /// Its name below the account's `options`.
+    pub name: String,
+    /// The purpose of the option.
+    pub description: String,
+    /// Its value when an account sets none.
+    pub default: Option<String>,
     /// The only values it may have; empty when any text is valid.
-    pub(crate) choices: Vec<String>,
+    pub choices: Vec<String>,
     /// Whether the value is a path, which is put into a path as it is.
     pub(crate) path: bool,
 }
@@ -58,10 +61,8 @@ impl Names {
 
     pub(crate) fn all(&self) -> Vec<&str> {
         let standard = STANDARD.iter().map(|(name, _)| *name);
-        let own = self.fields.iter().map(|field| field.name.as_str());
-        standard
-            .chain(own)
-            .chain(self.options.iter().map(|option| option.name.as_str()))
-            .collect()
+        let fields = self.fields.iter().map(|field| field.name.as_str());
+        let options = self.options.iter().map(|option| option.name.as_str());
+        standard.chain(fields).chain(options).collect()
     }
 }

@@ -3,8 +3,6 @@
 //! Owns method, URL, headers, cookies, authentication and body. It must never follow, retry or send anything, and it marks
 //! every header that holds a secret as sensitive.
 
-use std::fmt;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -79,34 +77,31 @@ impl Layer {
         })
     }
 
+    /// Whether it has a placeholder for this field.
+    pub(crate) fn uses(&self, field: &str) -> bool {
+        let mut placeholders = self.placeholders().into_iter();
+        placeholders.any(|(it, _)| matches!(it, Placeholder::Field(name) if name == field))
+    }
+
     /// Every placeholder, with whether it may be absent.
     pub(crate) fn placeholders(&self) -> Vec<(&Placeholder, bool)> {
-        let mut placeholders: Vec<(&Placeholder, bool)> =
-            self.path.iter().flat_map(Template::placeholders).collect();
-        placeholders.extend(
-            self.query
-                .iter()
-                .chain(&self.cookies)
-                .flat_map(|(_, value)| value.placeholders()),
-        );
-        placeholders.extend(
-            self.headers
-                .iter()
-                .flat_map(|(_, value)| value.placeholders()),
-        );
-        match &self.auth {
+        let auth: &[&Template] = match &self.auth {
             Some(Auth::Basic {
                 username, password, ..
-            }) => placeholders.extend(username.placeholders().chain(password.placeholders())),
-            Some(Auth::Bearer(value) | Auth::Custom(value)) => {
-                placeholders.extend(value.placeholders())
-            }
-            Some(Auth::None) | None => {}
-        }
-        if let Some(body) = &self.body {
-            placeholders.extend(body.placeholders());
-        }
-        placeholders
+            }) => &[username, password],
+            Some(Auth::Bearer(value) | Auth::Custom(value)) => &[value],
+            Some(Auth::None) | None => &[],
+        };
+        let query_and_cookies = self.query.iter().chain(&self.cookies);
+        let templates = (self.path.iter())
+            .chain(query_and_cookies.map(|(_, value)| value))
+            .chain(self.headers.iter().map(|(_, value)| value))
+            .chain(auth.iter().copied());
+        let body = self.body.iter().flat_map(Body::placeholders);
+        templates
+            .flat_map(Template::placeholders)
+            .chain(body)
+            .collect()
     }
 }
 
@@ -140,14 +135,18 @@ impl RequestPlan {
         if own_path.is_some() {
             return None;
         }
+        let layers: Vec<&Layer> = self.active(names, endpoint).collect();
+        self.path(&layers, endpoint).and_then(whole)
+    }
+
+    /// The path of the endpoint's name, else that of the last layer with one.
+    fn path<'a>(&'a self, layers: &[&'a Layer], endpoint: &Endpoint) -> Option<&'a Template> {
+        let mut named = self.endpoints.iter();
         let named = endpoint
             .named()
-            .and_then(|name| self.endpoints.iter().find(|(known, _)| known == name));
-        let last = || {
-            let layers = self.active(names, endpoint);
-            layers.filter_map(|layer| layer.path.as_ref()).last()
-        };
-        named.map(|(_, path)| path).or_else(last).and_then(whole)
+            .and_then(|name| named.find(|(known, _)| known == name));
+        let last = || layers.iter().rev().find_map(|layer| layer.path.as_ref());
+        named.map(|(_, path)| path).or_else(last)
     }
 
     /// The first whole URL among its paths, if all of them are whole.
@@ -206,23 +205,14 @@ impl RequestPlan {
             reason,
             key,
         };
-        let named = values
-            .endpoint
-            .named()
-            .and_then(|name| self.endpoints.iter().find(|(known, _)| known == name));
-        let template = named
-            .map(|(_, path)| path)
-            .or_else(|| layers.iter().rev().find_map(|layer| layer.path.as_ref()));
-        let path = match (own_path, template) {
+        let path = match (own_path, self.path(layers, values.endpoint)) {
             (Some(own), _) => Zeroizing::new(own.to_owned()),
             (None, Some(template)) => template.fill(values, Place::Path)?.unwrap_or_default().text,
             (None, None) => return Err(invalid("there is no path", "login_path")),
         };
-        let absolute = path.starts_with("https://");
-        let base = if absolute {
-            ""
-        } else {
-            values.endpoint.base_url()
+        let base = match path.starts_with("https://") {
+            true => "",
+            false => values.endpoint.base_url(),
         };
         let mut uri = Zeroizing::new(format!("{base}{}", path.as_str()));
         if let Some(query) = query(layers, values)? {
@@ -283,11 +273,8 @@ fn cookies(layers: &[&Layer], values: Values<'_>) -> Result<Option<Filled>, Requ
 }
 
 fn body(layers: &[&Layer], values: Values<'_>) -> Result<FilledBody, RequestError> {
-    let bodies: Vec<&Body> = layers
-        .iter()
-        .filter_map(|layer| layer.body.as_ref())
-        .collect();
-    Body::fill(&bodies, values)
+    let bodies = layers.iter().filter_map(|layer| layer.body.as_ref());
+    Body::fill(&bodies.collect::<Vec<_>>(), values)
 }
 
 fn authorize(
@@ -337,32 +324,19 @@ fn basic(
             Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
         }
     };
-    let pair = Zeroizing::new(format!(
-        "{}:{}",
-        *encode(&username.text),
-        *encode(&password.text)
-    ));
+    let (username, password) = (encode(&username.text), encode(&password.text));
+    let pair = Zeroizing::new(format!("{}:{}", *username, *password));
     // One line whatever the length: GNU base64 would wrap at 76 characters and break the header.
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     Ok(Some(Filled { text, secret: true }))
 }
 
 fn header_value(filled: &Filled, kind: ExchangeKind) -> Result<HeaderValue, RequestError> {
-    let reason = "a header value is not valid";
     let mut value = HeaderValue::from_str(&filled.text).map_err(|_| RequestError::Invalid {
         kind,
-        reason,
+        reason: "a header value is not valid",
         key: "options",
     })?;
     value.set_sensitive(filled.secret);
     Ok(value)
-}
-
-impl fmt::Display for BasicEncoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Raw => "raw",
-            Self::Form => "form",
-        })
-    }
 }

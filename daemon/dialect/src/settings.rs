@@ -126,14 +126,11 @@ fn check_base(base_url: &str) -> Result<String, EndpointError> {
 
 fn check_option(dialect: &Dialect, name: &str, value: &str) -> Result<(), EndpointError> {
     let key = || format!("options.{name}");
-    let Some(option) = dialect.option(name) else {
-        let known: Vec<&str> = dialect.options().map(|option| option.name).collect();
+    let Some(option) = dialect.names.option(name) else {
+        let known: Vec<&str> = dialect.options().map(|option| &*option.name).collect();
         let message = format!("dialect `{}` has no option `{name}`", dialect.name());
-        return Err(EndpointError::new(
-            key(),
-            message,
-            choose_from(name, &known),
-        ));
+        let help = choose_from(name, &known);
+        return Err(EndpointError::new(key(), message, help));
     };
     check_option_value(option, value)
         .map_err(|(message, help)| EndpointError::new(key(), message, help))

@@ -123,6 +123,16 @@ impl<'p> Section<'p> {
         self.take(key).and_then(|value| read(value, diagnostics))
     }
 
+    /// The value of a key, if it is there: one of the given words.
+    pub fn word<T: Copy>(
+        &mut self,
+        key: &'p str,
+        words: &[(&str, T)],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<T> {
+        self.take(key)?.word(words, diagnostics)
+    }
+
     /// All keys with their values, for a table whose keys are names chosen by the user.
     pub fn entries(self) -> impl Iterator<Item = (&'p Key<'p>, Value<'p>)> {
         let entries = self.table.entries.iter();

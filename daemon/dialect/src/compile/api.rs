@@ -5,6 +5,7 @@
 
 use http::{HeaderName, header};
 
+use super::words::{NOT_PRINTABLE, SET_BY_HTTP, is_printable, is_token};
 use tokend_document::{Diagnostics, Value};
 
 /// How tokens are presented, where the dialect says so.
@@ -28,13 +29,10 @@ fn present(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
         (None, None, Some(node), None) => ("cookie:", token(node, "cookie name", diagnostics)?),
         (None, None, None, Some(node)) => ("query:", parameter(node, diagnostics)?),
         _ => {
+            let message =
+                "a token is presented in exactly one of `scheme`, `header`, `cookie` and `query`";
             let help = "`scheme` is one of `Authorization`, `header` a header's name, `cookie` a cookie's, `query` a parameter's";
-            node.note(
-                diagnostics,
-                "a token is presented in exactly one of `scheme`, `header`, `cookie` and `query`",
-                Some(help.to_owned()),
-            );
-            return None;
+            return node.wrong(diagnostics, message, help.to_owned());
         }
     };
     let Some(before) = prefix else {
@@ -43,21 +41,17 @@ fn present(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let text = before.string(diagnostics)?;
     if place != "header:" {
         before.note(diagnostics, "only a header has a `prefix`", None);
-    } else if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-        let message = "a header has only printable ASCII characters";
-        before.note(diagnostics, message, None);
+    } else if !is_printable(text) {
+        before.note(diagnostics, NOT_PRINTABLE, None);
     }
     Some(format!("{place}{value}:{text}"))
 }
 
 fn token(node: Value<'_>, what: &str, diagnostics: &mut Diagnostics) -> Option<String> {
-    let text = node.string(diagnostics)?;
-    let letter = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if text.is_empty() || !text.bytes().all(letter) {
-        node.note(diagnostics, format!("`{text}` is not a {what}"), None);
-        return None;
+    match node.string(diagnostics)? {
+        text if is_token(text) => Some(text.to_owned()),
+        text => node.wrong(diagnostics, format!("`{text}` is not a {what}"), None),
     }
-    Some(text.to_owned())
 }
 
 /// The name in its original case: some APIs compare header names with case.
@@ -66,14 +60,7 @@ fn own_header(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> 
     let name = HeaderName::try_from(text.as_str()).ok()?;
     if name == header::COOKIE {
         node.note(diagnostics, "write `cookie` for a cookie", None);
-    } else if [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-    ]
-    .contains(&name)
-    {
+    } else if SET_BY_HTTP.contains(&name) {
         node.note(diagnostics, format!("`{text}` is set by HTTP itself"), None);
     }
     Some(text)
@@ -81,14 +68,10 @@ fn own_header(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> 
 
 fn parameter(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let text = node.string(diagnostics)?;
-    if text.is_empty()
-        || !text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !b"&=#%+".contains(&b))
-    {
+    let allowed = |b: u8| b.is_ascii_graphic() && !b"&=#%+".contains(&b);
+    if text.is_empty() || !text.bytes().all(allowed) {
         let message = format!("`{text}` is not a name for a parameter");
-        node.note(diagnostics, message, None);
-        return None;
+        return node.wrong(diagnostics, message, None);
     }
     Some(text.to_owned())
 }

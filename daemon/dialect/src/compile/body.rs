@@ -30,12 +30,11 @@ pub(super) fn read(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics
         (None, Some(node)) => json_body(node, names, diagnostics).map(Body::Json),
         _ => {
             let help = "write `form = { .. }`, `json = ..`, or `body = \"none\"`";
-            node.note(
+            node.wrong(
                 diagnostics,
                 "a body is either `form` or `json`",
-                Some(help.to_owned()),
-            );
-            None
+                help.to_owned(),
+            )
         }
     }
 }
@@ -45,16 +44,14 @@ fn form(
     names: &Names,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(Template, Template)> {
-    let read = |(key, node): (&Key<'_>, Value<'_>), diagnostics: &mut Diagnostics| {
-        Some((
-            key_template(key, names, diagnostics)?,
-            Template::read(node, names, diagnostics)?,
-        ))
-    };
-    entries(node, diagnostics)
-        .into_iter()
-        .filter_map(|entry| read(entry, diagnostics))
-        .collect()
+    let mut found = Vec::new();
+    for (key, node) in entries(Some(node), diagnostics) {
+        if let Some(name) = key_template(key, names, diagnostics) {
+            let value = Template::read(node, names, diagnostics);
+            found.extend(value.map(|value| (name, value)));
+        }
+    }
+    found
 }
 
 fn key_template(key: &Key<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Template> {
@@ -71,12 +68,8 @@ fn json_body(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> O
         Ok(value) => json_text(&value, node, names, diagnostics),
         Err(error) => {
             let help = "a string here is JSON text: `'{\"user\": \"{username}\"}'`";
-            node.note(
-                diagnostics,
-                format!("this is not JSON: {error}"),
-                Some(help.to_owned()),
-            );
-            None
+            let message = format!("this is not JSON: {error}");
+            node.wrong(diagnostics, message, help.to_owned())
         }
     }
 }
@@ -88,36 +81,25 @@ fn json(
     diagnostics: &mut Diagnostics,
 ) -> Option<Json> {
     if depth > JSON_DEPTH {
-        node.note(
-            diagnostics,
-            format!("a JSON body has at most {JSON_DEPTH} levels"),
-            None,
-        );
-        return None;
+        let message = format!("a JSON body has at most {JSON_DEPTH} levels");
+        return node.wrong(diagnostics, message, None);
     }
     Some(match &node.content {
         Content::String(_) => Json::Text(Template::read(node, names, diagnostics)?),
         Content::Integer(number, _) => Json::Number(Number::from(*number)),
         Content::Float(number) => match Number::from_f64(*number) {
             Some(number) => Json::Number(number),
-            None => {
-                node.note(diagnostics, "JSON has no such number", None);
-                return None;
-            }
+            None => return node.wrong(diagnostics, "JSON has no such number", None),
         },
         Content::Boolean(flag) => Json::Boolean(*flag),
         Content::Datetime(_) => {
-            node.note(
-                diagnostics,
-                "JSON has no dates",
-                Some("write it as a string".to_owned()),
-            );
-            return None;
+            let help = "write it as a string".to_owned();
+            return node.wrong(diagnostics, "JSON has no dates", help);
         }
         Content::Array(items) => {
-            let items: Option<Vec<Json>> = items
-                .iter()
-                .map(|item| json(Value::from(item), names, depth + 1, diagnostics))
+            let items = items.iter().map(Value::from);
+            let items: Option<_> = items
+                .map(|item| json(item, names, depth + 1, diagnostics))
                 .collect();
             Json::Array(items?)
         }
@@ -127,18 +109,13 @@ fn json(
             return node.wrong(diagnostics, message, help);
         }
         Content::Table(table) => {
-            let member = |(key, node): (&Key<'_>, Value<'_>), diagnostics: &mut Diagnostics| {
-                Some((
-                    key_template(key, names, diagnostics)?,
-                    json(node, names, depth + 1, diagnostics)?,
-                ))
-            };
-            let members: Option<Vec<(Template, Json)>> = table
-                .entries
-                .iter()
-                .map(|(key, node)| member((key, Value::from(node)), diagnostics))
-                .collect();
-            Json::Object(members?)
+            let mut members = Vec::new();
+            for (key, node) in &table.entries {
+                let name = key_template(key, names, diagnostics)?;
+                let value = json(Value::from(node), names, depth + 1, diagnostics)?;
+                members.push((name, value));
+            }
+            Json::Object(members)
         }
     })
 }
@@ -157,23 +134,19 @@ fn json_text(
             Json::Text(Template::parse(text, node, names, diagnostics)?)
         }
         serde_json::Value::Array(items) => {
-            let items: Option<Vec<Json>> = items
+            let items: Option<_> = items
                 .iter()
                 .map(|item| json_text(item, node, names, diagnostics))
                 .collect();
             Json::Array(items?)
         }
         serde_json::Value::Object(map) => {
-            let member = |(key, value): (&String, &serde_json::Value),
-                          diagnostics: &mut Diagnostics| {
-                Some((
-                    Template::parse(key, node, names, diagnostics)?,
-                    json_text(value, node, names, diagnostics)?,
-                ))
-            };
-            let members: Option<Vec<(Template, Json)>> =
-                map.iter().map(|entry| member(entry, diagnostics)).collect();
-            Json::Object(members?)
+            let mut members = Vec::new();
+            for (key, value) in map {
+                let name = Template::parse(key, node, names, diagnostics)?;
+                members.push((name, json_text(value, node, names, diagnostics)?));
+            }
+            Json::Object(members)
         }
     })
 }

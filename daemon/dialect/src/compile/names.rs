@@ -29,119 +29,72 @@ const RESERVED: &[&str] = &[
 ];
 
 pub(super) fn read(top: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Names {
-    let fields = top
-        .take("fields")
-        .map(|node| fields(node, diagnostics))
-        .unwrap_or_default();
-    let options = top
-        .take("options")
-        .map(|node| options(node, &fields, diagnostics))
-        .unwrap_or_default();
-    Names { fields, options }
-}
-
-fn fields(node: Value<'_>, diagnostics: &mut Diagnostics) -> Vec<FieldSpec> {
-    entries(node, diagnostics)
-        .into_iter()
-        .filter_map(|(key, node)| field(key, node, diagnostics))
-        .collect()
+    let mut names = Names::default();
+    for (key, node) in entries(top.take("fields"), diagnostics) {
+        names.fields.extend(field(key, node, diagnostics));
+    }
+    for (key, node) in entries(top.take("options"), diagnostics) {
+        if names.field(&key.name).is_some() {
+            let message = format!("`{}` is both a field and an option", key.name);
+            key.note(diagnostics, message, None);
+        }
+        names.options.extend(option(key, node, diagnostics));
+    }
+    names
 }
 
 fn field(key: &Key<'_>, node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<FieldSpec> {
     check_name(key, diagnostics);
     let mut section = node.section(diagnostics)?;
-    let secret = section
-        .read("secret", diagnostics, Value::boolean)
-        .unwrap_or(true);
-    let description = section
-        .read("description", diagnostics, Value::string)
-        .unwrap_or_default()
-        .to_owned();
+    let secret = section.read("secret", diagnostics, Value::boolean);
+    let description = section.read("description", diagnostics, Value::string);
     section.finish(diagnostics);
     Some(FieldSpec {
         name: key.name.to_string(),
-        secret,
-        description,
+        secret: secret.unwrap_or(true),
+        description: description.unwrap_or_default().to_owned(),
     })
-}
-
-fn options(
-    node: Value<'_>,
-    fields: &[FieldSpec],
-    diagnostics: &mut Diagnostics,
-) -> Vec<OptionSpec> {
-    for (key, _) in entries(node, diagnostics) {
-        if fields.iter().any(|field| field.name == key.name) {
-            key.note(
-                diagnostics,
-                format!("`{}` is both a field and an option", key.name),
-                None,
-            );
-        }
-    }
-    entries(node, diagnostics)
-        .into_iter()
-        .filter_map(|(key, node)| option(key, node, diagnostics))
-        .collect()
 }
 
 fn option(key: &Key<'_>, node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<OptionSpec> {
     check_name(key, diagnostics);
     let mut section = node.section(diagnostics)?;
-    let choices = section
-        .read("choices", diagnostics, Value::strings)
-        .unwrap_or_default();
-    let path = section.read("type", diagnostics, |node, diagnostics| {
-        node.word(&[("text", false), ("path", true)], diagnostics)
-    });
-    let description = section
-        .read("description", diagnostics, Value::string)
-        .unwrap_or_default()
-        .to_owned();
+    let choices = section.read("choices", diagnostics, Value::strings);
+    let path = section.word("type", &[("text", false), ("path", true)], diagnostics);
+    let description = section.read("description", diagnostics, Value::string);
     let default_node = section.take("default");
-    let default = default_node
-        .and_then(|node| node.string(diagnostics))
-        .map(str::to_owned);
+    let default = default_node.and_then(|node| node.string(diagnostics));
     section.finish(diagnostics);
     let option = OptionSpec {
         name: key.name.to_string(),
-        description,
-        default,
-        choices,
+        description: description.unwrap_or_default().to_owned(),
+        default: default.map(str::to_owned),
+        choices: choices.unwrap_or_default(),
         path: path.unwrap_or(false),
     };
-    if let (Some(value), Some(node)) = (&option.default, default_node)
+    if let (Some(value), Some(node)) = (default, default_node)
         && let Err((message, help)) = check_option_value(&option, value)
     {
-        node.note(diagnostics, message, Some(help));
+        node.note(diagnostics, message, help);
     }
     Some(option)
 }
 
 fn check_name(key: &Key<'_>, diagnostics: &mut Diagnostics) {
-    if !is_word(&key.name, false) {
+    let name = &*key.name;
+    let (problem, help) = if !is_word(name, false) {
         let help =
             "a name begins with a small letter and has small letters, digits and `_`, at most 40";
-        key.note(
-            diagnostics,
-            format!("`{}` is no name", key.name),
-            Some(help.to_owned()),
-        );
-    } else if STANDARD.iter().any(|(known, _)| *known == key.name) {
+        ("is no name", help.to_owned())
+    } else if STANDARD.iter().any(|(known, _)| *known == name) {
         let help = "every dialect knows this field already; use it without declaring it";
-        key.note(
-            diagnostics,
-            format!("`{}` is a standard field", key.name),
-            Some(help.to_owned()),
-        );
-    } else if RESERVED.contains(&&*key.name) {
-        key.note(
-            diagnostics,
-            format!("`{}` means something else in an account", key.name),
-            Some(format!(
-                "choose a name that is no key of an account; those are `{}`",
-                RESERVED.join("`, `")
-            )),
-        );
-    }
+        ("is a standard field", help.to_owned())
+    } else if RESERVED.contains(&name) {
+        let keys = RESERVED.join("`, `");
+        let help = format!("choose a name that is no key of an account; those are `{keys}`");
+        ("means something else in an account", help)
+    } else {
+        return;
+    };
+    key.note(diagnostics, format!("`{name}` {problem}"), help);
 }

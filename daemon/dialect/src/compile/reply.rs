@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::words::LONGEST;
 use tokend_document::{Content, Diagnostics, Section, Value};
 
 use crate::reply::{
@@ -47,50 +48,47 @@ const TEXTS: &[&str] = &[
     "/error",
 ];
 /// A longer lifetime of an access token is cut to a year.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Reads the merged `reply` table; all of it has defaults.
-#[expect(
-    clippy::too_many_lines,
-    reason = "the defaults of every field stand here"
-)]
-pub(super) fn read(
-    node: Option<Value<'_>>,
-    rules: Vec<Rule>,
-    diagnostics: &mut Diagnostics,
-) -> Option<ReplyPlan> {
-    let mut plan = ReplyPlan {
+/// The plan of a dialect that says nothing about replies.
+fn defaults(rules: Vec<Rule>) -> ReplyPlan {
+    let expires_in = pointers(&["/expires_in"]).into_iter().map(in_seconds);
+    let lifetime = LifetimePlan {
+        from: expires_in
+            .map(Origin::Field)
+            .chain([Origin::Jwt(Token::Access)])
+            .collect(),
+        take: Take::First,
+        assumed: None,
+        min: Duration::ZERO,
+        max: LONGEST_LIFETIME,
+    };
+    ReplyPlan {
         access_token: pointers(&["/access_token"]),
         refresh_token: pointers(&["/refresh_token"]),
         token_type: pointers(&["/token_type"]),
         scope: pointers(&["/scope"]),
         token_types: Vec::new(),
-        lifetime: LifetimePlan {
-            from: vec![
-                Origin::Field(LifetimeField {
-                    place: pointers(&["/expires_in"]).pop()?,
-                    unit: Unit::Seconds,
-                    since: None,
-                }),
-                Origin::Jwt(Token::Access),
-            ],
-            take: Take::First,
-            assumed: None,
-            min: Duration::ZERO,
-            max: LONGEST,
-        },
         refresh_lifetime: LifetimePlan {
             from: Vec::new(),
-            take: Take::First,
-            assumed: None,
-            min: Duration::ZERO,
-            max: LONGEST * 10,
+            max: LONGEST_LIFETIME * 10,
+            ..lifetime.clone()
         },
+        lifetime,
         error_code: pointers(CODES),
         error_text: pointers(TEXTS),
         retry_after: Vec::new(),
         rules,
-    };
+    }
+}
+
+/// Reads the merged `reply` table; all of it has defaults.
+pub(super) fn read(
+    node: Option<Value<'_>>,
+    rules: Vec<Rule>,
+    diagnostics: &mut Diagnostics,
+) -> Option<ReplyPlan> {
+    let mut plan = defaults(rules);
     let Some(node) = node else { return Some(plan) };
     let mut section = node.section(diagnostics)?;
     for (key, setting) in [
@@ -105,15 +103,14 @@ pub(super) fn read(
             *setting = places;
         }
     }
-    plan.token_types = section
-        .read("token_types", diagnostics, token_types)
-        .unwrap_or_default();
+    let token_types = section.read("token_types", diagnostics, token_types);
+    plan.token_types = token_types.unwrap_or_default();
     for (key, setting) in [
         ("lifetime", &mut plan.lifetime),
         ("refresh_lifetime", &mut plan.refresh_lifetime),
     ] {
-        if let Some(node) = section.take(key) {
-            lifetime(node, setting, diagnostics);
+        if let Some(section) = section.section(key, diagnostics) {
+            lifetime(section, setting, diagnostics);
         }
     }
     if let Some(node) = section.take("retry_after") {
@@ -133,14 +130,8 @@ fn pointers(texts: &[&str]) -> Vec<Place> {
         .collect()
 }
 
-/// A place or a list of places.
+/// A place or a list of places. An empty list means no place at all: a dialect uses it to switch off an inherited setting.
 pub(super) fn places(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Place>> {
-    if let Content::Array(items) = &node.content
-        && items.is_empty()
-    {
-        // An empty list means no place at all: a dialect uses it to switch off an inherited setting.
-        return Some(Vec::new());
-    }
     node.one_or_many()
         .map(|item| place(item, diagnostics))
         .collect()
@@ -158,109 +149,83 @@ fn place(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Place> {
 }
 
 fn pointer(text: &str, node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Place> {
-    Place::pointer(text)
-        .inspect_err(|help| {
-            node.note(
+    Place::pointer(text).map_or_else(
+        |help| {
+            let message = format!("`{text}` is not a JSON pointer");
+            node.wrong(
                 diagnostics,
-                format!("`{text}` is not a JSON pointer"),
-                Some(format!("{help}: `/data/access_token`")),
-            );
-        })
-        .ok()
+                message,
+                format!("{help}: `/data/access_token`"),
+            )
+        },
+        Some,
+    )
 }
 
 fn place_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<Place> {
-    let at = section.take("at");
-    let header = section.take("header");
-    let cookie = section.take("cookie");
-    let prefix = section
-        .read("prefix", diagnostics, Value::string)
-        .map(str::to_owned);
-    let place = match (at, header, cookie) {
-        (Some(node), None, None) => node
-            .string(diagnostics)
-            .and_then(|text| pointer(text, node, diagnostics)),
-        (None, Some(node), None) => header_name(node, diagnostics).map(Place::header),
-        (None, None, Some(node)) => node.string(diagnostics).map(|name| Place {
-            at: At::Cookie(name.to_owned()),
-            prefix: None,
-        }),
+    let [at, header, cookie] = ["at", "header", "cookie"].map(|key| section.take(key));
+    let prefix = section.read("prefix", diagnostics, Value::string);
+    let at = match (at, header, cookie) {
+        (Some(node), None, None) => pointer(node.string(diagnostics)?, node, diagnostics)?.at,
+        (None, Some(node), None) => At::Header(header_name(node, diagnostics)?),
+        (None, None, Some(node)) => At::Cookie(node.string(diagnostics)?.to_owned()),
         _ => {
+            let message = "a place has exactly one of `at`, `header` and `cookie`";
             let help = "`at` is a JSON pointer, `header` a header's name, `cookie` a cookie's name";
-            section.note(
-                diagnostics,
-                "a place has exactly one of `at`, `header` and `cookie`",
-                Some(help.to_owned()),
-            );
-            None
+            section.note(diagnostics, message, help.to_owned());
+            return None;
         }
     };
-    place.map(|place| Place { prefix, ..place })
+    let prefix = prefix.map(str::to_owned);
+    Some(Place { at, prefix })
 }
 
 pub(super) fn header_name(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
     let text = node.string(diagnostics)?;
     let name = HeaderName::try_from(text).ok();
-    if name.is_none() {
-        node.note(diagnostics, format!("`{text}` is not a header name"), None);
-    }
-    name
+    name.or_else(|| node.wrong(diagnostics, format!("`{text}` is not a header name"), None))
 }
 
 fn token_types(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
-    let types: Vec<String> = node
-        .strings(diagnostics)?
-        .iter()
-        .map(|name| name.to_ascii_lowercase())
-        .collect();
+    let mut types = node.strings(diagnostics)?;
+    types
+        .iter_mut()
+        .for_each(|name| name.make_ascii_lowercase());
     if types.iter().any(|name| name == "dpop") {
         let help = "each use of a DPoP token needs a proof signed with the holder's key (RFC 9449)";
         node.note(
             diagnostics,
             "a DPoP token cannot be handed out",
-            Some(help.to_owned()),
+            help.to_owned(),
         );
     }
     Some(types)
 }
 
-fn lifetime(node: Value<'_>, plan: &mut LifetimePlan, diagnostics: &mut Diagnostics) {
-    let Some(mut section) = node.section(diagnostics) else {
-        return;
-    };
+fn lifetime(mut section: Section<'_>, plan: &mut LifetimePlan, diagnostics: &mut Diagnostics) {
     if let Some(node) = section.take("from") {
         plan.from = node
             .one_or_many()
             .filter_map(|item| origin(item, diagnostics))
             .collect();
     }
-    if let Some(take) = section.read("take", diagnostics, |node, diagnostics| {
-        node.word(TAKES, diagnostics)
-    }) {
-        plan.take = take;
-    }
-    let nonzero = |value: Value<'_>, diagnostics: &mut Diagnostics| {
-        value.nonzero_duration(super::words::LONGEST, diagnostics)
-    };
-    let at_most_longest = |value: Value<'_>, diagnostics: &mut Diagnostics| {
-        value.duration(Duration::ZERO..=super::words::LONGEST, diagnostics)
-    };
-    if let Some(assumed) = section.read("assumed", diagnostics, nonzero) {
-        plan.assumed = Some(assumed);
-    }
-    if let Some(min) = section.read("min", diagnostics, at_most_longest) {
-        plan.min = min;
-    }
-    if let Some(max) = section.read("max", diagnostics, nonzero) {
-        plan.max = max;
-    }
+    plan.take = section
+        .word("take", TAKES, diagnostics)
+        .unwrap_or(plan.take);
+    let assumed = section.take("assumed");
+    let assumed = assumed.and_then(|node| node.nonzero_duration(LONGEST, diagnostics));
+    plan.assumed = assumed.or(plan.assumed);
+    let min = section.take("min");
+    let min = min.and_then(|node| node.duration(Duration::ZERO..=LONGEST, diagnostics));
+    plan.min = min.unwrap_or(plan.min);
+    let max = section.take("max");
+    let max = max.and_then(|node| node.nonzero_duration(LONGEST, diagnostics));
+    plan.max = max.unwrap_or(plan.max);
+    let is_outside = |assumed| assumed > plan.max || assumed < plan.min;
     if plan.min > plan.max {
         section.note(diagnostics, "`min` is longer than `max`", None);
     }
-    if plan
-        .assumed
-        .is_some_and(|assumed| assumed > plan.max || assumed < plan.min)
-    {
+    if plan.assumed.is_some_and(is_outside) {
         section.note(diagnostics, "`assumed` is outside `min` and `max`", None);
     }
     section.finish(diagnostics);
@@ -273,48 +238,41 @@ fn origin(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Origin> {
         return counted(node, diagnostics).map(Origin::Field);
     }
     let mut section = node.section(diagnostics)?;
-    let token = section.read("jwt", diagnostics, |node, diagnostics| {
-        node.word(TOKENS, diagnostics)
-    });
+    let token = section.word("jwt", TOKENS, diagnostics);
     section.finish(diagnostics);
     token.map(Origin::Jwt)
 }
 
 /// A place with a unit; for a time, also the place of the time to count it from.
 fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
-    let Content::Table(table) = &node.content else {
-        return measure(node, diagnostics);
+    let since = match &node.content {
+        Content::Table(table) => table.find("since").map(Value::from),
+        _ => None,
     };
-    let Some(reference) = table.find("since").map(Value::from) else {
+    let Some(reference) = since else {
         return measure(node, diagnostics);
     };
     let mut section = node.section(diagnostics)?;
-    let _reference = section.take("since");
+    section.ignore("since");
     let read = measure_of(&mut section, diagnostics);
     section.finish(diagnostics);
     let read = read?;
     if !read.unit.is_time() {
+        let message = format!("`since` beside a number of {}", read.unit.name());
         let help = "`since` is what a time is counted from: give the source a `unit` that is a time, or leave `since` out";
-        reference.note(
-            diagnostics,
-            format!("`since` beside a number of {}", read.unit.name()),
-            Some(help.to_owned()),
-        );
-        return None;
+        return reference.wrong(diagnostics, message, help.to_owned());
     }
     let since = match &reference.content {
         // A bare pointer is a time in the same unit.
         Content::String(text) => LifetimeField {
-            place: pointer(text, reference, diagnostics)?,
             unit: read.unit,
-            since: None,
+            ..in_seconds(pointer(text, reference, diagnostics)?)
         },
         _ => measure(reference, diagnostics)?,
     };
     if !since.unit.is_time() {
         let help = "give it a `unit` that is a time: `since = { at = \"/issued_at\", unit = \"unix-seconds\" }`";
-        reference.note(diagnostics, "`since` is not a time", Some(help.to_owned()));
-        return None;
+        return reference.wrong(diagnostics, "`since` is not a time", help.to_owned());
     }
     Some(LifetimeField {
         since: Some(Box::new(since)),
@@ -325,11 +283,7 @@ fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeFie
 /// A place with a unit; a bare pointer means seconds.
 fn measure(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     if let Content::String(text) = &node.content {
-        return Some(LifetimeField {
-            place: pointer(text, node, diagnostics)?,
-            unit: Unit::Seconds,
-            since: None,
-        });
+        return pointer(text, node, diagnostics).map(in_seconds);
     }
     let mut section = node.section(diagnostics)?;
     let measure = measure_of(&mut section, diagnostics);
@@ -343,9 +297,17 @@ fn measure_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Optio
         Some(node) => node.word(UNITS, diagnostics),
         None => Some(Unit::Seconds),
     };
-    Some(LifetimeField {
-        place: place?,
-        unit: unit?,
-        since: None,
+    let unit = unit?;
+    place.map(|place| LifetimeField {
+        unit,
+        ..in_seconds(place)
     })
+}
+
+fn in_seconds(place: Place) -> LifetimeField {
+    LifetimeField {
+        place,
+        unit: Unit::Seconds,
+        since: None,
+    }
 }

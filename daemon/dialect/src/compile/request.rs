@@ -8,13 +8,13 @@ use url::Url;
 use super::{
     body::read as body,
     reply::header_name,
-    words::{entries, is_word},
+    words::{NOT_PRINTABLE, SET_BY_HTTP, entries, is_printable, is_token, is_word},
 };
 use tokend_document::{Content, Diagnostics, Key, Section, Value, choose_from};
 
 use crate::{
     body::Body,
-    endpoint::{check_path, check_path_text},
+    endpoint::{check_choice, check_path, check_path_text},
     names::Names,
     request::{Auth, BasicEncoding, Condition, Layer, RequestPlan},
     template::{Beginning, Template},
@@ -49,84 +49,55 @@ pub(super) fn read(
     names: &Names,
     diagnostics: &mut Diagnostics,
 ) -> RequestPlan {
-    let base = layer(section, names, diagnostics);
+    let mut layers = vec![layer(section, names, diagnostics)];
     let mut endpoints = Vec::new();
-    if let Some(node) = section.take("endpoints") {
-        for (key, node) in entries(node, diagnostics) {
-            check_word(key, diagnostics);
-            if let Some(path) = path(node, names, diagnostics) {
-                endpoints.push((key.name.to_string(), path));
-            }
+    for (key, node) in entries(section.take("endpoints"), diagnostics) {
+        if !is_word(&key.name, true) {
+            let message = format!("`{}` is no name", key.name);
+            let help = "a name begins with a small letter and has small letters, digits, `_` and `-`, at most 40";
+            key.note(diagnostics, message, help.to_owned());
         }
+        let path = path_template(node, names, diagnostics);
+        endpoints.extend(path.map(|path| (key.name.to_string(), path)));
     }
-    let mut layers = vec![base];
-    if let Some(cases) = section.read("cases", diagnostics, Value::array) {
-        layers.extend(cases.filter_map(|node| case(node, names, diagnostics)));
-    }
-    if layers.iter().all(|layer| layer.path.is_none())
-        && endpoints.is_empty()
-        && diagnostics.is_empty()
-    {
-        section.note(
-            diagnostics,
-            "`path` is missing",
-            "add `path`: where the request goes below `base_url`, such as \"/token\"".to_owned(),
-        );
+    let cases = section.read("cases", diagnostics, Value::array);
+    let cases = cases.into_iter().flatten();
+    layers.extend(cases.filter_map(|node| case(node, names, diagnostics)));
+    let has_path = !endpoints.is_empty() || layers.iter().any(|layer| layer.path.is_some());
+    if !has_path && diagnostics.is_empty() {
+        let help = "add `path`: where the request goes below `base_url`, such as \"/token\"";
+        section.note(diagnostics, "`path` is missing", help.to_owned());
     }
     let get = layers.iter().any(|layer| layer.method == Some(Method::GET));
-    if get
-        && layers
-            .iter()
-            .any(|layer| matches!(layer.body, Some(Body::Form(_) | Body::Json(_))))
-    {
-        section.note(
-            diagnostics,
-            "a request with method GET cannot have a body",
-            None,
-        );
+    let is_body = |layer: &Layer| matches!(layer.body, Some(Body::Form(_) | Body::Json(_)));
+    if get && layers.iter().any(is_body) {
+        let message = "a request with method GET cannot have a body";
+        section.note(diagnostics, message, None);
     }
     RequestPlan { layers, endpoints }
 }
 
-fn check_word(key: &Key<'_>, diagnostics: &mut Diagnostics) {
-    if !is_word(&key.name, true) {
-        let help = "a name begins with a small letter and has small letters, digits, `_` and `-`, at most 40";
-        key.note(
-            diagnostics,
-            format!("`{}` is no name", key.name),
-            Some(help.to_owned()),
-        );
-    }
-}
-
 fn case(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Layer> {
     let mut section = node.section(diagnostics)?;
+    let which = "the options it is for, such as `when = { grant = \"password\" }`";
     let when = section
-        .require(
-            "when",
-            "the options it is for, such as `when = { grant = \"password\" }`",
-            diagnostics,
-        )
-        .map(|node| conditions(node, names, diagnostics))
-        .unwrap_or_default();
+        .require("when", which, diagnostics)
+        .map(|node| conditions(node, names, diagnostics));
     let available = section.read("available", diagnostics, Value::boolean);
     let layer = layer(&mut section, names, diagnostics);
     section.finish(diagnostics);
     Some(Layer {
-        when,
+        when: when.unwrap_or_default(),
         available,
         ..layer
     })
 }
 
 fn conditions(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Vec<Condition> {
-    let found = entries(node, diagnostics);
+    let found = entries(Some(node), diagnostics);
     if found.is_empty() {
-        node.note(
-            diagnostics,
-            "a case needs a condition",
-            Some("write `when = { option = \"value\" }`".to_owned()),
-        );
+        let help = "write `when = { option = \"value\" }`".to_owned();
+        node.note(diagnostics, "a case needs a condition", help);
     }
     found
         .into_iter()
@@ -141,32 +112,16 @@ fn condition(
     diagnostics: &mut Diagnostics,
 ) -> Option<Condition> {
     let values = node.strings(diagnostics)?;
-    let with_choices: Vec<&str> = names
-        .options
-        .iter()
-        .filter(|option| !option.choices.is_empty())
-        .map(|option| option.name.as_str())
-        .collect();
-    let Some(option) = names
-        .option(&key.name)
-        .filter(|option| !option.choices.is_empty())
-    else {
+    let with_choices = || names.options.iter().filter(|it| !it.choices.is_empty());
+    let Some(option) = with_choices().find(|it| it.name == key.name) else {
+        let valid: Vec<&str> = with_choices().map(|it| it.name.as_str()).collect();
         let message = format!("`{}` is not an option with choices", key.name);
-        key.note(
-            diagnostics,
-            message,
-            Some(choose_from(&key.name, &with_choices)),
-        );
+        key.note(diagnostics, message, choose_from(&key.name, &valid));
         return None;
     };
     for (value, node) in values.iter().zip(node.one_or_many()) {
-        if !option.choices.contains(value) {
-            let choices: Vec<&str> = option.choices.iter().map(String::as_str).collect();
-            node.note(
-                diagnostics,
-                format!("option `{}` cannot be `{value}`", key.name),
-                Some(choose_from(value, &choices)),
-            );
+        if let Err((message, help)) = check_choice(option, value) {
+            node.note(diagnostics, message, help);
         }
     }
     Some(Condition {
@@ -176,43 +131,39 @@ fn condition(
 }
 
 fn layer(section: &mut Section<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Layer {
-    let method = section
-        .read("method", diagnostics, |node, diagnostics| {
-            node.word(METHODS, diagnostics)
-        })
-        .cloned();
-    let path = section.read("path", diagnostics, |node, diagnostics| {
-        path(node, names, diagnostics)
-    });
+    let method = section.word("method", METHODS, diagnostics).cloned();
+    let path = section.take("path");
+    let path = path.and_then(|node| path_template(node, names, diagnostics));
     let auth_node = section.take("auth");
-    let headers = section
-        .take("headers")
-        .map(|node| headers(node, auth_node.is_some(), names, diagnostics));
+    let headers = headers(section, auth_node.is_some(), names, diagnostics);
+    let query = entries(section.take("query"), diagnostics);
+    let query = named(query, names, diagnostics);
+    let cookies = entries(section.take("cookies"), diagnostics);
+    for (key, _) in cookies.iter().filter(|(key, _)| !is_token(&key.name)) {
+        let message = format!("`{}` is not a cookie name", key.name);
+        key.note(diagnostics, message, None);
+    }
+    let body_node = section.take("body");
     Layer {
         when: Vec::new(),
         available: None,
         method,
         path,
-        query: section
-            .take("query")
-            .map(|node| named(node, names, diagnostics))
-            .unwrap_or_default(),
-        headers: headers.unwrap_or_default(),
-        cookies: section
-            .take("cookies")
-            .map(|node| cookies(node, names, diagnostics))
-            .unwrap_or_default(),
+        query,
+        headers,
+        cookies: named(cookies, names, diagnostics),
         auth: auth_node.and_then(|node| auth(node, names, diagnostics)),
-        body: section.read("body", diagnostics, |node, diagnostics| {
-            body(node, names, diagnostics)
-        }),
+        body: body_node.and_then(|node| body(node, names, diagnostics)),
     }
 }
 
 /// A path below `base_url`, or a whole https URL for a provider whose endpoints are on several hosts.
-fn path(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Template> {
+fn path_template(
+    node: Value<'_>,
+    names: &Names,
+    diagnostics: &mut Diagnostics,
+) -> Option<Template> {
     let template = Template::read(node, names, diagnostics)?;
-    let help = "a path begins with `/`; query parameters go into `query`";
     let problem = match template.beginning() {
         Beginning::Text(text) if text.starts_with("https://") => whole_url(text),
         Beginning::Text(text) if text.starts_with('/') => {
@@ -227,11 +178,8 @@ fn path(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option
     let optional = template.placeholders().any(|(_, optional)| optional);
     let problem = problem.or_else(|| optional.then_some("has a placeholder that may be absent"));
     if let Some(problem) = problem {
-        node.note(
-            diagnostics,
-            format!("this path {problem}"),
-            Some(help.to_owned()),
-        );
+        let help = "a path begins with `/`; query parameters go into `query`".to_owned();
+        node.note(diagnostics, format!("this path {problem}"), help);
     }
     Some(template)
 }
@@ -256,85 +204,45 @@ fn whole_url(text: &str) -> Option<&'static str> {
     None
 }
 
-fn named(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Vec<(String, Template)> {
-    let read = |(key, node): (&Key<'_>, Value<'_>), diagnostics: &mut Diagnostics| {
-        Some((
-            key.name.to_string(),
-            Template::read(node, names, diagnostics)?,
-        ))
-    };
-    entries(node, diagnostics)
-        .into_iter()
-        .filter_map(|entry| read(entry, diagnostics))
-        .collect()
-}
-
-fn cookies(
-    node: Value<'_>,
+fn named(
+    entries: Vec<(&Key<'_>, Value<'_>)>,
     names: &Names,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(String, Template)> {
-    for (key, _) in entries(node, diagnostics) {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if key.name.is_empty() || !key.name.bytes().all(token) {
-            key.note(
-                diagnostics,
-                format!("`{}` is not a cookie name", key.name),
-                None,
-            );
-        }
+    let mut found = Vec::new();
+    for (key, node) in entries {
+        let value = Template::read(node, names, diagnostics);
+        found.extend(value.map(|value| (key.name.to_string(), value)));
     }
-    named(node, names, diagnostics)
+    found
 }
 
 fn headers(
-    node: Value<'_>,
+    section: &mut Section<'_>,
     has_auth: bool,
     names: &Names,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(HeaderName, Template)> {
-    let own = [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::UPGRADE,
-    ];
     let mut found = Vec::new();
-    for (key, node) in entries(node, diagnostics) {
-        let name = key.to_node();
-        let (Some(name), Some(value)) = (
-            header_name(Value::from(&name), diagnostics),
-            Template::read(node, names, diagnostics),
-        ) else {
+    for (key, node) in entries(section.take("headers"), diagnostics) {
+        let name = header_name(Value::from(&key.to_node()), diagnostics);
+        let value = Template::read(node, names, diagnostics);
+        let (Some(name), Some(value)) = (name, value) else {
             continue;
         };
-        if own.contains(&name) {
-            key.note(
-                diagnostics,
-                format!("`{}` is set by HTTP itself", key.name),
-                None,
-            );
+        if SET_BY_HTTP.contains(&name) || name == header::UPGRADE {
+            let message = format!("`{}` is set by HTTP itself", key.name);
+            key.note(diagnostics, message, None);
         }
         if name == header::COOKIE {
             key.note(diagnostics, "write cookies into `cookies`", None);
         }
         if name == header::AUTHORIZATION && has_auth {
-            key.note(
-                diagnostics,
-                "`auth` sets this header already",
-                Some("keep one of the two".to_owned()),
-            );
+            let help = "keep one of the two".to_owned();
+            key.note(diagnostics, "`auth` sets this header already", help);
         }
-        if value
-            .literals()
-            .any(|text| !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
-        {
-            node.note(
-                diagnostics,
-                "a header has only printable ASCII characters",
-                None,
-            );
+        if !value.literals().all(is_printable) {
+            node.note(diagnostics, NOT_PRINTABLE, None);
         }
         found.push((name, value));
     }
@@ -353,52 +261,30 @@ fn auth(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option
             diagnostics,
         )
         .and_then(|node| node.word(SCHEMES, diagnostics))?;
-    let template = |section: &mut Section<'_>, key, what, diagnostics: &mut Diagnostics| {
-        section
-            .require(key, what, diagnostics)
-            .and_then(|node| Template::read(node, names, diagnostics))
+    let mut template = |key, what| {
+        let node = section.require(key, what, diagnostics);
+        node.and_then(|node| Template::read(node, names, diagnostics))
             .unwrap_or_default()
     };
     let auth = match scheme {
         Scheme::None => Auth::None,
+        Scheme::Bearer => Auth::Bearer(template("token", "the token, such as \"{password}\"")),
+        Scheme::Custom => {
+            let what = "what the header says, such as \"Key {password}\"";
+            Auth::Custom(template("value", what))
+        }
         Scheme::Basic => {
-            let username = template(
-                &mut section,
-                "username",
-                "the user name, such as \"{client_id}\"",
-                diagnostics,
-            );
-            let password = template(
-                &mut section,
-                "password",
-                "the password, such as \"{client_secret}\"",
-                diagnostics,
-            );
-            let encoding = section
-                .require(
-                    "encoding",
-                    "`raw`, or `form` for the escapes of RFC 6749",
-                    diagnostics,
-                )
-                .and_then(|node| node.word(ENCODINGS, diagnostics));
+            let username = template("username", "the user name, such as \"{client_id}\"");
+            let password = template("password", "the password, such as \"{client_secret}\"");
+            let what = "`raw`, or `form` for the escapes of RFC 6749";
+            let encoding = section.require("encoding", what, diagnostics);
+            let encoding = encoding.and_then(|node| node.word(ENCODINGS, diagnostics));
             Auth::Basic {
                 username,
                 password,
                 encoding: encoding.unwrap_or(BasicEncoding::Raw),
             }
         }
-        Scheme::Bearer => Auth::Bearer(template(
-            &mut section,
-            "token",
-            "the token, such as \"{password}\"",
-            diagnostics,
-        )),
-        Scheme::Custom => Auth::Custom(template(
-            &mut section,
-            "value",
-            "what the header says, such as \"Key {password}\"",
-            diagnostics,
-        )),
     };
     section.finish(diagnostics);
     Some(auth)

@@ -1,7 +1,8 @@
-//! Names in a dialect, the entries of its tables, and how long anything may take.
+//! Names in a dialect, the entries of its tables, what can stand in a header, and how long anything may take.
 
 use std::time::Duration;
 
+use http::{HeaderName, header};
 use tokend_document::{Diagnostics, Key, Section, Value};
 
 /// The longest duration a dialect may state: ten years.
@@ -15,11 +16,33 @@ pub(super) fn is_word(name: &str, dash: bool) -> bool {
     letters && name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// The entries of a table, or nothing with a mistake.
+/// Whether a text is a token in the sense of RFC 9110 section 5.6.2: the name of a header or cookie.
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+/// Headers whose content follows from the request.
+pub(super) const SET_BY_HTTP: [HeaderName; 4] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+];
+
+/// Whether a text can stand in a header.
+pub(super) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}
+
+/// The message about a text that cannot stand in a header.
+pub(super) const NOT_PRINTABLE: &str = "a header has only printable ASCII characters";
+
+/// The entries of a table, if it is there.
 pub(super) fn entries<'a>(
-    node: Value<'a>,
+    node: Option<Value<'a>>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<(&'a Key<'a>, Value<'a>)> {
-    let section = node.section(diagnostics);
+    let section = node.and_then(|node| node.section(diagnostics));
     section.into_iter().flat_map(Section::entries).collect()
 }

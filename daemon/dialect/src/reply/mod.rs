@@ -27,7 +27,7 @@ use self::{
     lifetime::LifetimeSource,
     parsed::Parsed,
     plan::ReplyPlan,
-    provider_message::ProviderMessage,
+    provider_message::{ProviderMessage, TEXT_LIMIT, clean},
     redact::Secrets,
     retry_after::RetryAfter,
 };
@@ -149,39 +149,20 @@ impl ReplyPlan {
     /// that says so explicitly (`processed = "no"`), or that gives up the token, removes that doubt.
     pub(crate) fn silent(&self, kind: ExchangeKind, silence: Silence) -> Option<ProviderReply> {
         let rule = self.rules.iter().find(|it| it.claims_silence(silence))?;
-        let text = rule
-            .say
-            .clone()
-            .unwrap_or_else(|| "no answer came".to_owned());
+        let text = rule.say.as_deref().unwrap_or("no answer came");
         let message = ProviderMessage {
-            status: 0,
-            code: None,
-            text,
             about: rule.secret.clone(),
-            spent: SpentTokens::Nothing,
+            ..ProviderMessage::new(0, text.to_owned())
         };
         let settles = matches!(rule.class, Class::Misbehaved | Class::RefreshRejected)
             || rule.processed == Some(Processed::No);
-        if kind == ExchangeKind::Refresh && !settles {
-            return Some(ProviderReply::Misbehaved {
-                message,
-                processed: Processed::Maybe,
-            });
-        }
-        Some(match rule.class {
-            Class::Busy => ProviderReply::Busy {
-                retry_after: rule.retry_after.map(RetryAfter::Delay),
-                message,
-            },
-            Class::CredentialRejected => ProviderReply::CredentialRejected(message),
-            Class::RefreshRejected => ProviderReply::RefreshRejected(message),
-            Class::Misconfigured => ProviderReply::Misconfigured(message),
-            Class::Misbehaved => ProviderReply::Misbehaved {
-                message,
-                processed: rule.processed.unwrap_or(Processed::Maybe),
-            },
-            Class::Unrecognised => ProviderReply::Unrecognised(message),
-        })
+        let class = match kind == ExchangeKind::Refresh && !settles {
+            true => Class::Misbehaved,
+            false => rule.class,
+        };
+        let processed = rule.processed.unwrap_or(Processed::Maybe);
+        let retry_after = || rule.retry_after.map(RetryAfter::Delay);
+        Some(ProviderReply::of(class, message, processed, retry_after))
     }
 
     fn claimed(
@@ -191,13 +172,7 @@ impl ReplyPlan {
         reply: &Parsed<'_>,
         secrets: &Secrets,
     ) -> ProviderReply {
-        let mut message = provider_message::describe(
-            reply,
-            &self.error_code,
-            &self.error_text,
-            secrets,
-            rule.say.as_deref(),
-        );
+        let mut message = self.describe(reply, secrets, rule.say.as_deref());
         message.about.clone_from(&rule.secret);
         let processed = rule.processed(reply.status());
         if (kind, processed) == (ExchangeKind::Refresh, Processed::Maybe) {
@@ -232,8 +207,7 @@ impl ReplyPlan {
     ) -> Option<ProviderReply> {
         let class =
             verdict::by_codes(kind, reply, &self.error_code).filter(|it| it.is_verdict())?;
-        let message =
-            provider_message::describe(reply, &self.error_code, &self.error_text, secrets, None);
+        let message = self.describe(reply, secrets, None);
         Some(self.reply(class, message, Processed::No, reply, None))
     }
 
@@ -248,8 +222,7 @@ impl ReplyPlan {
             format!("redirects to {location}, which is never followed with a credential; correct base_url or the path")
         });
         let own = redirect.as_deref().or(own);
-        let mut message =
-            provider_message::describe(reply, &self.error_code, &self.error_text, secrets, own);
+        let mut message = self.describe(reply, secrets, own);
         let processed = classify::processed_by_status(reply.status());
         // A reply that states a time asks for a retry: a lock-out or limit reported with a refusal status.
         let later = processed == Processed::No && !reply.response.status().is_redirection();
@@ -257,8 +230,7 @@ impl ReplyPlan {
             return self.reply(Class::Busy, message, processed, reply, None);
         }
         if let Some(redirect) = redirect {
-            message.text =
-                provider_message::clean(&redirect, provider_message::TEXT_LIMIT, secrets);
+            message.text = clean(&redirect, TEXT_LIMIT, secrets);
         }
         self.reply(class, message, processed, reply, None)
     }
@@ -271,17 +243,17 @@ impl ReplyPlan {
         reply: &Parsed<'_>,
         assumed: Option<Duration>,
     ) -> ProviderReply {
-        match class {
-            Class::Busy => ProviderReply::Busy {
-                retry_after: retry_after::find(reply, &self.retry_after, assumed),
-                message,
-            },
-            Class::CredentialRejected => ProviderReply::CredentialRejected(message),
-            Class::RefreshRejected => ProviderReply::RefreshRejected(message),
-            Class::Misconfigured => ProviderReply::Misconfigured(message),
-            Class::Misbehaved => ProviderReply::Misbehaved { message, processed },
-            Class::Unrecognised => ProviderReply::Unrecognised(message),
-        }
+        let retry_after = || retry_after::find(reply, &self.retry_after, assumed);
+        ProviderReply::of(class, message, processed, retry_after)
+    }
+
+    fn describe(
+        &self,
+        reply: &Parsed<'_>,
+        secrets: &Secrets,
+        own: Option<&str>,
+    ) -> ProviderMessage {
+        provider_message::describe(reply, &self.error_code, &self.error_text, secrets, own)
     }
 
     /// The message about a flawed access token in a success.
@@ -293,18 +265,14 @@ impl ReplyPlan {
             ),
             Flaw::Absent => "no access token where the dialect looks for one",
             Flaw::Broken(sentence) => sentence,
-            Flaw::Type(sentence) => {
-                return ProviderMessage {
-                    status: reply.status(),
-                    code: None,
-                    about: None,
-                    spent: SpentTokens::Nothing,
-                    text: provider_message::clean(sentence, provider_message::TEXT_LIMIT, secrets),
-                };
-            }
+            Flaw::Type(sentence) => sentence,
         };
-        let mut message = provider_message::describe(reply, &self.error_code, &[], secrets, None);
-        message.text = provider_message::clean(sentence, provider_message::TEXT_LIMIT, secrets);
+        let codes = match flaw {
+            Flaw::Absent | Flaw::Broken(_) => &*self.error_code,
+            Flaw::Type(_) => &[],
+        };
+        let mut message = provider_message::describe(reply, codes, &[], secrets, None);
+        message.text = clean(sentence, TEXT_LIMIT, secrets);
         message
     }
 }
@@ -314,14 +282,28 @@ impl ProviderReply {
     pub(crate) fn unreadable(status: u16) -> Self {
         let text = "the dialect describes no such request".to_owned();
         Self::Misbehaved {
-            message: ProviderMessage {
-                status,
-                code: None,
-                about: None,
-                spent: SpentTokens::Nothing,
-                text,
-            },
+            message: ProviderMessage::new(status, text),
             processed: Processed::Maybe,
+        }
+    }
+
+    /// A reply that is not a grant.
+    fn of(
+        class: Class,
+        message: ProviderMessage,
+        processed: Processed,
+        retry_after: impl FnOnce() -> Option<RetryAfter>,
+    ) -> Self {
+        match class {
+            Class::Busy => Self::Busy {
+                retry_after: retry_after(),
+                message,
+            },
+            Class::CredentialRejected => Self::CredentialRejected(message),
+            Class::RefreshRejected => Self::RefreshRejected(message),
+            Class::Misconfigured => Self::Misconfigured(message),
+            Class::Misbehaved => Self::Misbehaved { message, processed },
+            Class::Unrecognised => Self::Unrecognised(message),
         }
     }
 

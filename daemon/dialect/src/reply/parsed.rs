@@ -175,13 +175,6 @@ impl Place {
         })
     }
 
-    pub(crate) fn header(name: HeaderName) -> Self {
-        Self {
-            at: At::Header(name),
-            prefix: None,
-        }
-    }
-
     /// The value at this place. `null` counts as no value.
     pub(crate) fn find(&self, reply: &Parsed<'_>) -> Option<Value> {
         let found = match &self.at {

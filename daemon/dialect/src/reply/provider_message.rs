@@ -40,6 +40,17 @@ pub struct ProviderMessage {
 const ABOUT: &str = "; this is about the ";
 
 impl ProviderMessage {
+    /// A sentence of ours.
+    pub(crate) fn new(status: u16, text: String) -> Self {
+        Self {
+            status,
+            code: None,
+            text,
+            about: None,
+            spent: SpentTokens::Nothing,
+        }
+    }
+
     /// The secret named in such a message, if a rule named one.
     #[must_use]
     pub fn secret_in(message: &str) -> Option<&str> {
@@ -92,11 +103,8 @@ pub(crate) fn describe(
         (None, words) => words.unwrap_or_default(),
     };
     ProviderMessage {
-        status: reply.status(),
         code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
-        about: None,
-        spent: SpentTokens::Nothing,
-        text: clean(&words, TEXT_LIMIT, secrets),
+        ..ProviderMessage::new(reply.status(), clean(&words, TEXT_LIMIT, secrets))
     }
 }
 

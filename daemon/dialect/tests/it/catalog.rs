@@ -1,6 +1,6 @@
 //! The catalog: built-in dialects, a user's own, and dialects that extend each other.
 
-use tokend_dialect::{Catalog, DeclaredReuse, ExchangeKind};
+use tokend_dialect::{Catalog, DeclaredReuse, ExchangeKind::Login};
 
 use crate::support::*;
 
@@ -67,28 +67,16 @@ fn a_dialect_extends_another_in_any_order_of_files() {
     assert_eq!(child.pacing(), builtin("oauth2").pacing());
     // Its own rule stands before the inherited one, its own case after the inherited ones.
     assert_eq!(
-        read(
-            child,
-            ExchangeKind::Login,
-            400,
-            r#"{"error":"invalid_grant"}"#
-        )
-        .word(),
+        read(child, Login, 400, r#"{"error":"invalid_grant"}"#).word(),
         "busy"
     );
     assert_eq!(
-        read(
-            child,
-            ExchangeKind::Login,
-            400,
-            r#"{"error":"invalid_client"}"#
-        )
-        .word(),
+        read(child, Login, 400, r#"{"error":"invalid_client"}"#).word(),
         "credential-rejected"
     );
     let fields = fields(&[("username", "u"), ("password", "p")]);
     let endpoint = with_options(grandchild, &[("client_auth", "none"), ("audience", "gone")]);
-    let request = grandchild.login_request(&endpoint, &fields).unwrap();
+    let request = grandchild.request(Login, &endpoint, &fields).unwrap();
     let mut sent: Vec<String> = form(&request).into_iter().map(|(name, _)| name).collect();
     sent.sort();
     assert_eq!(
@@ -96,11 +84,7 @@ fn a_dialect_extends_another_in_any_order_of_files() {
         ["extra", "grant_type", "password", "provider", "username"]
     );
     assert_eq!(
-        access(&grant(
-            grandchild,
-            ExchangeKind::Login,
-            r#"{"data":{"token":"t"}}"#
-        )),
+        access(&grant(grandchild, Login, r#"{"data":{"token":"t"}}"#)),
         "t"
     );
 }
@@ -124,19 +108,19 @@ fn another_body_encoding_or_auth_replaces_the_inherited_one() {
     let catalog = Catalog::builtin().with_files([base, child, same]).unwrap();
     let fields = fields(&[("username", "u"), ("password", "p")]);
     let child = catalog.find("child").unwrap();
-    let request = child.login_request(&endpoint(child), &fields).unwrap();
+    let request = child.request(Login, &endpoint(child), &fields).unwrap();
     assert_eq!(
         (body(&request), header(&request, "authorization")),
         (r#"{"rules":[1]}"#, Some("Bearer p"))
     );
     // A lifetime is stated as a whole: the inherited `from` and `max` are gone.
     assert_eq!(
-        grant(child, ExchangeKind::Login, r#"{"access_token":"a","x":1}"#).lifetime,
+        grant(child, Login, r#"{"access_token":"a","x":1}"#).lifetime,
         seconds(3 * 3600)
     );
     let same = catalog.find("same").unwrap();
     assert_eq!(
-        body(&same.login_request(&endpoint(same), &fields).unwrap()),
+        body(&same.request(Login, &endpoint(same), &fields).unwrap()),
         "a=1&auth=2&b=3"
     );
 }

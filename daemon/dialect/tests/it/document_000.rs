@@ -11,7 +11,11 @@ fn both_fields_of_the_login_are_required() {
     let dialect = builtin("ad-verification");
     for (given, missing) in [("username", "password"), ("password", "username")] {
         let error = dialect
-            .login_request(&endpoint(&dialect), &fields(&[(given, "x")]))
+            .request(
+                ExchangeKind::Login,
+                &endpoint(&dialect),
+                &fields(&[(given, "x")]),
+            )
             .unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -67,11 +71,17 @@ fn the_base_url_may_have_a_path_and_paths_may_change() {
     let endpoint = tokend_dialect::Endpoint::new(&dialect, &settings).unwrap();
     let all = fields(&[("username", "u"), ("password", "p"), (REFRESH_TOKEN, "r")]);
     assert_eq!(
-        dialect.login_request(&endpoint, &all).unwrap().uri(),
+        dialect
+            .request(ExchangeKind::Login, &endpoint, &all)
+            .unwrap()
+            .uri(),
         "https://gateway.example.com/ads/login"
     );
     assert_eq!(
-        dialect.refresh_request(&endpoint, &all).unwrap().uri(),
+        dialect
+            .request(ExchangeKind::Refresh, &endpoint, &all)
+            .unwrap()
+            .uri(),
         "https://gateway.example.com/ads/v2/renew"
     );
 }

@@ -20,7 +20,11 @@ fn flat(sample: &str) -> String {
 fn both_fields_are_required() {
     let dialect = builtin("client-credentials");
     let error = dialect
-        .login_request(&endpoint(&dialect), &fields(&[("client_id", "c")]))
+        .request(
+            ExchangeKind::Login,
+            &endpoint(&dialect),
+            &fields(&[("client_id", "c")]),
+        )
         .unwrap_err();
     assert_eq!(
         error,
@@ -37,7 +41,11 @@ fn there_is_no_refresh() {
     assert!(dialect.can_login() && !dialect.can_refresh());
     assert_eq!(dialect.reuse(), DeclaredReuse::None);
     let error = dialect
-        .refresh_request(&endpoint(&dialect), &fields(&[("refresh_token", "r")]))
+        .request(
+            ExchangeKind::Refresh,
+            &endpoint(&dialect),
+            &fields(&[("refresh_token", "r")]),
+        )
         .unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -14,7 +14,9 @@ fn a_long_credential_stays_on_one_line() {
     let dialect = builtin("firebase-accounts");
     let password = "long password with: colons and é ".repeat(10);
     let fields = fields(&[("username", "johndoe"), ("password", &password)]);
-    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let request = dialect
+        .request(ExchangeKind::Login, &endpoint(&dialect), &fields)
+        .unwrap();
     let value = header(&request, "authorization").unwrap();
     assert!(value.len() > 400 && !value.contains('\n'));
 }
@@ -50,7 +52,11 @@ fn the_undocumented_refresh_request_can_be_changed() {
         ],
     );
     let request = dialect
-        .refresh_request(&form, &fields(&[(REFRESH_TOKEN, "a+b")]))
+        .request(
+            ExchangeKind::Refresh,
+            &form,
+            &fields(&[(REFRESH_TOKEN, "a+b")]),
+        )
         .unwrap();
     assert_eq!(
         header(&request, "content-type"),

@@ -117,8 +117,8 @@ impl Exchange {
         values.push((REFRESH_TOKEN, value_of("held")));
         let values = fields(&values);
         let made = match self.kind() {
-            ExchangeKind::Login => dialect.login_request(&endpoint, &values),
-            ExchangeKind::Refresh => dialect.refresh_request(&endpoint, &values),
+            ExchangeKind::Login => dialect.request(ExchangeKind::Login, &endpoint, &values),
+            ExchangeKind::Refresh => dialect.request(ExchangeKind::Refresh, &endpoint, &values),
         };
         made.unwrap()
     }

@@ -147,7 +147,7 @@ fn options_and_endpoints_are_listed() {
         .options()
         .find(|option| option.name == "client_auth")
         .unwrap();
-    assert_eq!(option.default, Some("basic-rfc6749"));
+    assert_eq!(option.default.as_deref(), Some("basic-rfc6749"));
     assert_eq!(
         option.choices,
         ["basic-rfc6749", "basic-raw", "body", "none"]

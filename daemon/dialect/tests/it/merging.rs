@@ -44,7 +44,11 @@ const OPTIONS: &str = "[options.otp]\n[options.way]\nchoices = [\"a\", \"b\"]\nd
 
 fn sent(dialect: &Dialect, options: &[(&str, &str)]) -> String {
     let fields = fields(&[("username", "u"), ("password", "p")]);
-    let request = dialect.login_request(&with_options(dialect, options), &fields);
+    let request = dialect.request(
+        ExchangeKind::Login,
+        &with_options(dialect, options),
+        &fields,
+    );
     body(&request.unwrap_or_else(|error| panic!("{error}"))).to_owned()
 }
 

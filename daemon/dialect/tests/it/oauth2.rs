@@ -16,7 +16,9 @@ fn password_grant() {
         ("client_id", "s6BhdRkqt3"),
         ("client_secret", "gX1fBat3bV"),
     ]);
-    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let request = dialect
+        .request(ExchangeKind::Login, &endpoint(&dialect), &fields)
+        .unwrap();
     // The example of RFC 6749 section 4.3.2.
     assert_eq!(request.uri().path(), "/token");
     assert_eq!(
@@ -42,7 +44,9 @@ fn client_credentials_grant_with_scope_audience_and_resource() {
         ],
     );
     let fields = fields(&[("client_id", "c"), ("client_secret", "s"), ("scope", "a b")]);
-    let request = dialect.login_request(&endpoint, &fields).unwrap();
+    let request = dialect
+        .request(ExchangeKind::Login, &endpoint, &fields)
+        .unwrap();
     assert_eq!(request.uri().path(), "/oauth/token");
     assert_eq!(
         body(&request),
@@ -58,7 +62,9 @@ fn an_account_that_only_refreshes_has_no_login() {
         &[("grant", "refresh_token"), ("client_auth", "none")],
     );
     assert!(!dialect.can_login_at(&endpoint) && dialect.can_refresh_at(&endpoint));
-    let error = dialect.login_request(&endpoint, &fields(&[])).unwrap_err();
+    let error = dialect
+        .request(ExchangeKind::Login, &endpoint, &fields(&[]))
+        .unwrap_err();
     assert_eq!(
         error,
         RequestError::Unavailable {
@@ -67,7 +73,11 @@ fn an_account_that_only_refreshes_has_no_login() {
         }
     );
     let request = dialect
-        .refresh_request(&endpoint, &fields(&[(REFRESH_TOKEN, "r")]))
+        .request(
+            ExchangeKind::Refresh,
+            &endpoint,
+            &fields(&[(REFRESH_TOKEN, "r")]),
+        )
         .unwrap();
     assert_eq!(body(&request), "grant_type=refresh_token&refresh_token=r");
     assert_eq!(header(&request, "authorization"), None);
@@ -90,7 +100,7 @@ fn each_client_authentication_is_used_for_the_refresh_too() {
     ]);
     let sent = |auth: &str| {
         let endpoint = with_options(&dialect, &[("client_auth", auth)]);
-        let request = dialect.refresh_request(&endpoint, &fields)?;
+        let request = dialect.request(ExchangeKind::Refresh, &endpoint, &fields)?;
         Ok((
             header(&request, "authorization").map(str::to_owned),
             body(&request).to_owned(),

@@ -126,7 +126,7 @@ proptest! {
     #[test]
     fn forms_keep_every_value(user in awkward(), password in awkward()) {
         let dialect = builtin("ad-verification");
-        let request = dialect.login_request(&endpoint(dialect), &fields(&[("username", &user), ("password", &password)])).unwrap();
+        let request = dialect.request(ExchangeKind::Login, &endpoint(dialect), &fields(&[("username", &user), ("password", &password)])).unwrap();
         prop_assert!(request.body().is_ascii());
         prop_assert_eq!(form(&request), [("username".to_owned(), user), ("password".to_owned(), password)]);
     }
@@ -134,7 +134,7 @@ proptest! {
     #[test]
     fn json_keeps_every_value(token in awkward()) {
         let dialect = builtin("ad-verification");
-        let request = dialect.refresh_request(&endpoint(dialect), &fields(&[(REFRESH_TOKEN, &token)])).unwrap();
+        let request = dialect.request(ExchangeKind::Refresh, &endpoint(dialect), &fields(&[(REFRESH_TOKEN, &token)])).unwrap();
         let sent: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
         prop_assert_eq!(&sent["refresh_token"], &serde_json::Value::String(token));
     }
@@ -144,7 +144,7 @@ proptest! {
         let dialect = builtin("firebase-accounts");
         let fields = fields(&[("username", &user), ("password", &password)]);
         let impossible = user.contains(':') || format!("{user}{password}").contains(char::is_control);
-        match dialect.login_request(&endpoint(dialect), &fields) {
+        match dialect.request(ExchangeKind::Login, &endpoint(dialect), &fields) {
             Err(error) => {
                 prop_assert!(impossible);
                 prop_assert!(error.to_string().contains("name") || error.to_string().contains("password"));
@@ -162,7 +162,7 @@ proptest! {
     fn rfc_6749_basic_keeps_every_value(id in awkward(), secret in awkward()) {
         let dialect = builtin("oauth2");
         let endpoint = with_options(dialect, &[("grant", "client_credentials")]);
-        let request = dialect.login_request(&endpoint, &fields(&[("client_id", &id), ("client_secret", &secret)])).unwrap();
+        let request = dialect.request(ExchangeKind::Login, &endpoint, &fields(&[("client_id", &id), ("client_secret", &secret)])).unwrap();
         let value = header(&request, "authorization").unwrap().strip_prefix("Basic ").unwrap();
         let decoded = String::from_utf8(STANDARD.decode(value).unwrap()).unwrap();
         let (left, right) = decoded.split_once(':').unwrap();
@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn a_header_takes_a_value_whole_or_not_at_all(token in awkward()) {
         let dialect = builtin("jwt-api");
-        match dialect.refresh_request(&endpoint(dialect), &fields(&[(REFRESH_TOKEN, &token)])) {
+        match dialect.request(ExchangeKind::Refresh, &endpoint(dialect), &fields(&[(REFRESH_TOKEN, &token)])) {
             Ok(request) => prop_assert_eq!(request.headers()["refresh-token"].as_bytes(), token.as_bytes()),
             Err(error) => prop_assert!(token.chars().any(|c| c.is_control() || !c.is_ascii()), "{}", error),
         }

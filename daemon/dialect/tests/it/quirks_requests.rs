@@ -15,7 +15,9 @@ fn quirk_10_basic_raw_or_form_encoded() {
             &dialect,
             &[("grant", "client_credentials"), ("client_auth", auth)],
         );
-        let request = dialect.login_request(&endpoint, &fields).unwrap();
+        let request = dialect
+            .request(ExchangeKind::Login, &endpoint, &fields)
+            .unwrap();
         (
             header(&request, "authorization").map(str::to_owned),
             body(&request).to_owned(),
@@ -48,7 +50,9 @@ fn quirk_11_secret_in_the_body_only_where_asked_for() {
         ("client_secret", "s"),
         ("scope", "g_profile"),
     ]);
-    let request = dialect.login_request(&endpoint, &fields).unwrap();
+    let request = dialect
+        .request(ExchangeKind::Login, &endpoint, &fields)
+        .unwrap();
     assert_eq!(header(&request, "authorization"), None);
     let mut sent = form(&request);
     sent.sort();
@@ -68,11 +72,19 @@ fn quirk_12_json_or_form_is_the_dialects_choice() {
     let form = dialect("[login]\npath = \"/l\"\nbody.form = { user = \"{username}\" }");
     let fields = fields(&[("username", "é\"&")]);
     assert_eq!(
-        body(&json.login_request(&endpoint(&json), &fields).unwrap()),
+        body(
+            &json
+                .request(ExchangeKind::Login, &endpoint(&json), &fields)
+                .unwrap()
+        ),
         "{\"user\":\"é\\\"&\"}"
     );
     assert_eq!(
-        body(&form.login_request(&endpoint(&form), &fields).unwrap()),
+        body(
+            &form
+                .request(ExchangeKind::Login, &endpoint(&form), &fields)
+                .unwrap()
+        ),
         "user=%C3%A9%22%26"
     );
     // A refusal because of the encoding is no refusal of the token.
@@ -127,7 +139,11 @@ fn quirk_29_refresh_token_in_any_place() {
     let sent = |request: &str| {
         let dialect = dialect(&format!("[refresh]\npath = \"/r\"\n{request}\n"));
         dialect
-            .refresh_request(&endpoint(&dialect), &fields(&[(REFRESH_TOKEN, "a+b/c==")]))
+            .request(
+                ExchangeKind::Refresh,
+                &endpoint(&dialect),
+                &fields(&[(REFRESH_TOKEN, "a+b/c==")]),
+            )
             .unwrap()
     };
     let bearer = sent("auth = { scheme = \"bearer\", token = \"{refresh_token}\" }");
@@ -186,7 +202,9 @@ fn quirk_30_extra_fixed_fields_of_every_kind() {
         "#,
     );
     let fields = fields(&[("username", "u"), ("password", "p\"w"), ("api_key", "k&1")]);
-    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let request = dialect
+        .request(ExchangeKind::Login, &endpoint(&dialect), &fields)
+        .unwrap();
     assert_eq!(
         request.uri(),
         "https://api.example.com/v1/accounts:signInWithPassword?key=k%261"

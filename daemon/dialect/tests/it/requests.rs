@@ -1,8 +1,9 @@
 //! Requests: encodings, placeholders, conditions, and values that must not leave their place.
 
 use tokend_dialect::{
-    ACCESS_TOKEN, Endpoint, EndpointSettings, ExchangeKind, Fields, REFRESH_TOKEN, RequestError,
-    UsedBy,
+    ACCESS_TOKEN, Endpoint, EndpointSettings,
+    ExchangeKind::{self, Login},
+    Fields, REFRESH_TOKEN, RequestError, UsedBy,
 };
 
 use crate::support::*;
@@ -15,7 +16,9 @@ fn a_form_keeps_awkward_values() {
         "[login]\npath = \"/l\"\nbody.form = { username = \"{username}\", password = \"{password}\" }",
     );
     let fields = fields(&[("username", "plus+user@example.com"), ("password", AWKWARD)]);
-    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let request = dialect
+        .request(Login, &endpoint(&dialect), &fields)
+        .unwrap();
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     assert_eq!(
         form(&request),
@@ -34,7 +37,11 @@ fn json_keeps_awkward_values_and_keys() {
         "options.key.default = \"a\\\"b\"\n[login]\npath = \"/l\"\nbody.json = { \"{key}\" = \"<{password}>\", list = [\"{scope?}\", \"x\"] }",
     );
     let request = dialect
-        .login_request(&endpoint(&dialect), &fields(&[("password", AWKWARD)]))
+        .request(
+            Login,
+            &endpoint(&dialect),
+            &fields(&[("password", AWKWARD)]),
+        )
         .unwrap();
     let sent: serde_json::Value = serde_json::from_str(body(&request)).unwrap();
     assert_eq!(
@@ -49,7 +56,7 @@ fn json_text_can_say_null() {
         "[login]\npath = \"/l\"\nbody.json = '{\"user\": \"{username}\", \"mfa\": null, \"s\": [\"{scope?}\"], \"brace\": \"{{}}\"}'",
     );
     let request = dialect
-        .login_request(&endpoint(&dialect), &fields(&[("username", "u")]))
+        .request(Login, &endpoint(&dialect), &fields(&[("username", "u")]))
         .unwrap();
     assert_eq!(
         body(&request),
@@ -61,7 +68,8 @@ fn json_text_can_say_null() {
 fn basic_takes_colons_in_the_password_only() {
     let dialect = builtin("firebase-accounts");
     let sent = |user: &str, password: &str| {
-        let request = dialect.login_request(
+        let request = dialect.request(
+            Login,
             &endpoint(&dialect),
             &fields(&[("username", user), ("password", password)]),
         )?;
@@ -85,7 +93,11 @@ fn control_characters_never_enter_a_header() {
     let dialect = builtin("jwt-api");
     for value in ["a\r\nX-Evil: 1", "a\nb", "a\0b", "a\u{7f}", "a\tb", "é"] {
         let error = dialect
-            .refresh_request(&endpoint(&dialect), &fields(&[(REFRESH_TOKEN, value)]))
+            .request(
+                ExchangeKind::Refresh,
+                &endpoint(&dialect),
+                &fields(&[(REFRESH_TOKEN, value)]),
+            )
             .unwrap_err();
         assert!(
             matches!(error, RequestError::Forbidden { ref field, .. } if field == REFRESH_TOKEN),
@@ -101,7 +113,11 @@ fn a_cookie_takes_only_cookie_characters() {
     for value in ["a;b", "a b", "a,b", "a\"b", "a\\b", "é"] {
         assert!(
             dialect
-                .refresh_request(&endpoint(&dialect), &fields(&[(REFRESH_TOKEN, value)]))
+                .request(
+                    ExchangeKind::Refresh,
+                    &endpoint(&dialect),
+                    &fields(&[(REFRESH_TOKEN, value)])
+                )
                 .is_err(),
             "{value}"
         );
@@ -112,7 +128,8 @@ fn a_cookie_takes_only_cookie_characters() {
 fn a_value_in_a_path_stays_one_segment() {
     let dialect = dialect("[login]\npath = \"/tenants/{username}/token\"\nbody = \"none\"");
     let path = |user: &str| {
-        let request = dialect.login_request(&endpoint(&dialect), &fields(&[("username", user)]))?;
+        let request =
+            dialect.request(Login, &endpoint(&dialect), &fields(&[("username", user)]))?;
         Ok::<_, RequestError>(request.uri().to_string())
     };
     assert_eq!(
@@ -130,7 +147,7 @@ fn a_whole_url_names_its_own_host_and_can_be_overridden() {
     let fields = fields(&[(REFRESH_TOKEN, "r")]);
     let uri = |endpoint: &Endpoint| {
         dialect
-            .refresh_request(endpoint, &fields)
+            .request(ExchangeKind::Refresh, endpoint, &fields)
             .unwrap()
             .uri()
             .to_string()
@@ -153,13 +170,15 @@ fn a_whole_url_names_its_own_host_and_can_be_overridden() {
 fn an_empty_optional_value_is_absent_and_an_empty_required_one_is_missing() {
     let dialect = builtin("jwt-api");
     let request = dialect
-        .login_request(
+        .request(
+            Login,
             &endpoint(&dialect),
             &fields(&[("username", "u"), ("password", "p"), ("scope", "")]),
         )
         .unwrap();
     assert_eq!(body(&request), "grant_type=password&username=u&password=p");
-    let error = dialect.login_request(
+    let error = dialect.request(
+        Login,
         &endpoint(&dialect),
         &fields(&[("username", "u"), ("password", "")]),
     );
@@ -167,7 +186,7 @@ fn an_empty_optional_value_is_absent_and_an_empty_required_one_is_missing() {
         error.unwrap_err(),
         RequestError::Missing {
             field: "password".to_owned(),
-            kind: ExchangeKind::Login
+            kind: Login
         }
     );
 }
@@ -177,7 +196,11 @@ fn a_value_that_is_too_long_is_refused() {
     let dialect = builtin("ad-verification");
     let long = "x".repeat(32 * 1024 + 1);
     let error = dialect
-        .refresh_request(&endpoint(&dialect), &fields(&[(REFRESH_TOKEN, &long)]))
+        .request(
+            ExchangeKind::Refresh,
+            &endpoint(&dialect),
+            &fields(&[(REFRESH_TOKEN, &long)]),
+        )
         .unwrap_err();
     assert_eq!(
         error,
@@ -213,14 +236,20 @@ fn cases_override_each_other_in_order() {
         "#,
     );
     let fields = fields(&[("username", "u"), ("password", "p")]);
-    let plain = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let plain = dialect
+        .request(Login, &endpoint(&dialect), &fields)
+        .unwrap();
     assert_eq!(
         (plain.uri().path(), body(&plain)),
         ("/plain", "user=u&mode=plain")
     );
     assert_eq!(header(&plain, "authorization"), None);
     let signed = dialect
-        .login_request(&with_options(&dialect, &[("mode", "signed")]), &fields)
+        .request(
+            Login,
+            &with_options(&dialect, &[("mode", "signed")]),
+            &fields,
+        )
         .unwrap();
     assert_eq!(
         (signed.method().as_str(), signed.uri().to_string()),
@@ -232,7 +261,7 @@ fn cases_override_each_other_in_order() {
     );
     assert_eq!(header(&signed, "authorization"), Some("Bearer p"));
     let off = dialect
-        .login_request(&with_options(&dialect, &[("mode", "off")]), &fields)
+        .request(Login, &with_options(&dialect, &[("mode", "off")]), &fields)
         .unwrap();
     assert_eq!(
         (
@@ -249,7 +278,7 @@ fn a_get_has_no_body_and_no_length() {
         "[login]\nmethod = \"GET\"\npath = \"/l\"\nquery = { u = \"{username}\", s = \"{scope?}\" }",
     );
     let request = dialect
-        .login_request(&endpoint(&dialect), &fields(&[("username", "a b")]))
+        .request(Login, &endpoint(&dialect), &fields(&[("username", "a b")]))
         .unwrap();
     assert_eq!(
         (request.method().as_str(), request.uri().query()),
@@ -302,11 +331,13 @@ fn secrets_never_show_in_debug() {
     );
     assert!(fields.has("username") && !fields.has("scope"));
     let dialect = builtin("firebase-accounts");
-    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let request = dialect
+        .request(Login, &endpoint(&dialect), &fields)
+        .unwrap();
     assert!(format!("{:?}", request.headers()).contains("Sensitive"));
     let grant = grant(
         &dialect,
-        ExchangeKind::Login,
+        Login,
         r#"{"access":"hunter3","refresh":"hunter4"}"#,
     );
     assert!(!format!("{grant:?}").contains("hunter"), "{grant:?}");
@@ -318,7 +349,7 @@ fn a_missing_dialect_request_is_an_error_and_not_a_panic() {
     assert!(!dialect.can_login() && dialect.can_refresh());
     assert!(
         dialect
-            .login_request(&endpoint(&dialect), &Fields::new())
+            .request(Login, &endpoint(&dialect), &Fields::new())
             .is_err()
     );
 }
