@@ -155,7 +155,7 @@ impl Bridge {
     async fn tunnel(&self, destination: &Destination) -> Result<TokioIo<Upgraded>, String> {
         let at = Egress::Unix(self.relay);
         let stream = UnixStream::connect(self.relay).await;
-        let stream = stream.map_err(|error| absent(at, "is not there", &error.to_string()))?;
+        let stream = stream.map_err(|error| absent(at, "cannot be reached", &error.to_string()))?;
         self.may_read(&stream, destination)?;
         let tunnel = proxy::tunnel(stream, &destination.target, self.headers()?).await;
         let answer = match tunnel.map_err(|error| absent(at, "failed", &causes(&*error)))? {

@@ -174,7 +174,7 @@ fn builder(
         let broken = |it: &reqwest::Certificate| trusting(vec![it.clone()]).is_err();
         let number = certificates.iter().position(broken).unwrap_or_default() + 1;
         return Err(bad(format!(
-            "certificate {number} of {} cannot be used ({}): take it out, or put it right",
+            "certificate {number} of {} cannot be used ({}): remove or correct it",
             certificates.len(),
             chain(&error)
         )));

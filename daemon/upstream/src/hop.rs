@@ -85,7 +85,7 @@ impl Hop {
     /// The message about a missing answer on this route, which may be the proxy's fault.
     pub(super) fn shares(&self, why: &str) -> String {
         format!(
-            "{why}; that may be the provider's doing or that of the proxy {}",
+            "{why}; either the provider or the proxy {} may have caused it",
             self.proxy
         )
     }

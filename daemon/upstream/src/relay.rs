@@ -150,7 +150,7 @@ impl Relay {
             Silence::TimedOut => Ok(()),
             Silence::Closed if answer.is_good && !is_forwarded => Ok(()),
             Silence::Closed => Err(format!(
-                "the egress relay at {} does not say that the provider ended the connection",
+                "the egress relay at {} does not confirm that the provider ended the connection",
                 self.at
             )),
         }
@@ -169,7 +169,7 @@ impl Relay {
         match answer.is_good && answer.text == ORDERLY {
             true => Ok(()),
             false => Err(format!(
-                "the answer ends where the connection does, and the egress relay at {} does not say that the provider ended it",
+                "the answer ends where the connection does, and the egress relay at {} does not confirm that the provider ended it",
                 self.at
             )),
         }
@@ -205,7 +205,7 @@ impl Relay {
             Err(error) => {
                 let how = match error.is_timeout() {
                     true => "does not answer",
-                    false => "is not there",
+                    false => "cannot be reached",
                 };
                 Err(absent(self.at, how, &chain(&error)))
             }

@@ -48,7 +48,7 @@ pub fn where_to_look(at: Egress, is_service: bool) -> String {
 /// The relay has no room for the connection.
 pub(super) fn full(at: &dyn fmt::Display, why: &str) -> String {
     format!(
-        "the egress relay at {at} has no free place ({why}); nothing was sent, and it is tried again; see who holds the connections: its log, and ss -xtnp"
+        "the egress relay at {at} has no free place ({why}); nothing was sent, and tokend tries again; the log of the relay and `ss -xtnp` show whose connections they are"
     )
 }
 

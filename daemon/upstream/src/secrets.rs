@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use tokend_process::stack;
 
 pub use command::KEPT_VARIABLES;
-pub use error::SecretError;
+pub use error::{CommandError, FileError, SecretError};
 pub use limits::MAX_SECRET;
 pub use source::{Person, SecretSource};
 
@@ -61,7 +61,7 @@ pub async fn fetch(place: &SecretRef, source: &SecretSource) -> Result<Fetched, 
             let dir = source
                 .credentials
                 .as_ref()
-                .ok_or_else(|| SecretError::NoCredentialsDirectory { name: name.clone() })?;
+                .ok_or_else(|| SecretError::NoCredentialsDirectory(name.clone()))?;
             read(dir.join(&**name), trust::Trust::Manager).await?
         }
         SecretPlace::File { path, mode } => {
@@ -78,17 +78,15 @@ pub async fn fetch(place: &SecretRef, source: &SecretSource) -> Result<Fetched, 
 }
 
 async fn read(path: PathBuf, trust: trust::Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let reading = stack::wiped_off_the_runtime(move || file::read(&path, trust));
-    match reading.await {
-        Ok(read) => read,
-        Err(_) => Err(SecretError::Interrupted),
-    }
+    let reading = stack::wiped_off_the_runtime(move || {
+        file::read(&path, trust).map_err(|why| SecretError::File { path, why })
+    });
+    reading.await.unwrap_or(Err(SecretError::Interrupted))
 }
 
 fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     use std::os::unix::ffi::OsStringExt as _;
-    let value =
-        std::env::var_os(name).ok_or_else(|| SecretError::NoVariable { name: name.into() })?;
+    let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.into()))?;
     Ok(Zeroizing::new(value.into_vec()))
 }
 
@@ -109,23 +107,15 @@ fn text(bytes: &[u8], place: &SecretRef) -> Result<Fetched, SecretError> {
     };
     let shown = || place.to_string();
     let found = match tokend_notation::secret(bytes, lines) {
-        Ok(found) => found,
-        Err(_) if bytes.len() > MAX_SECRET + 1 => {
-            return Err(SecretError::TooLong { place: shown() });
-        }
-        Err(NotASecret::Empty) if place.is_command() => {
-            return Err(SecretError::NothingPrinted { place: shown() });
-        }
-        Err(why) => {
-            return Err(SecretError::NotASecret {
-                place: shown(),
-                why,
+        Ok(found) if found.text.len() <= MAX_SECRET => found,
+        Err(why) if bytes.len() <= MAX_SECRET + 1 => {
+            return Err(match why {
+                NotASecret::Empty if place.is_command() => SecretError::NothingPrinted(shown()),
+                why => SecretError::NotASecret(shown(), why),
             });
         }
+        Ok(_) | Err(_) => return Err(SecretError::TooLong(shown())),
     };
-    if found.text.len() > MAX_SECRET {
-        return Err(SecretError::TooLong { place: shown() });
-    }
     Ok(Fetched {
         // From &str, not String: the exact allocation is not moved, so no copy is left behind in freed memory.
         secret: SecretString::from(found.text),

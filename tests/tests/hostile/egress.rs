@@ -170,7 +170,7 @@ fn a_relay_that_dies_in_a_tunnel_leaves_the_attempt_in_doubt_and_the_next_finds_
     // Without a relay, nothing is sent and nothing is in doubt.
     let said = scene.site.tokenctl(&["get", "well"]).unwrap();
     assert_eq!(said.code, Some(75), "{said:?}");
-    let absent = format!("the egress relay at {} is not there", relay.address);
+    let absent = format!("the egress relay at {} cannot be reached", relay.address);
     assert!(said.err.contains(&absent), "{said:?}");
     let address = relay.address.clone();
     drop(relay);

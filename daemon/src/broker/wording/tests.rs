@@ -5,6 +5,7 @@ mod refused;
 use super::*;
 use crate::testing::Site;
 use tokend_process::clock::testing::FakeClock;
+use tokend_upstream::secrets::{FileError, SecretError};
 
 const ACCOUNT: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\n";
 const WITH_FILE: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { file = \"pw\" }\n";
@@ -58,9 +59,9 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
     let error = tokend_upstream::PrepareError::Secret {
         account: "ads".into(),
         field: "password".into(),
-        source: tokend_upstream::secrets::SecretError::Unreadable {
+        source: SecretError::File {
             path: "pw".into(),
-            source,
+            why: FileError::Unreadable(source),
         },
     };
     assert!(error.is_shortage());

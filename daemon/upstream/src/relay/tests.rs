@@ -168,7 +168,7 @@ async fn a_relay_that_is_not_there_is_named() {
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         let message = outcome.message.unwrap();
         assert!(
-            message.starts_with("the egress relay at 127.0.0.1:1 is not there (")
+            message.starts_with("the egress relay at 127.0.0.1:1 cannot be reached (")
                 && message.contains("refused")
                 && message.contains("`tokend egress --listen 127.0.0.1:1 --any-local-user` runs"),
             "{message}"
@@ -202,12 +202,12 @@ async fn a_unix_socket_without_a_relay_is_named_with_what_starts_one() {
             }
         }
     };
-    asked("is not there (").await;
+    asked("cannot be reached (").await;
     // Connections to it stand, since the kernel makes them, and nobody reads what comes.
     let stalled = UnixListener::bind(&path).unwrap();
     asked("does not answer (").await;
     drop(stalled);
-    asked("is not there (").await;
+    asked("cannot be reached (").await;
     // One that hangs up before there is a tunnel.
     std::fs::remove_file(&path).unwrap();
     let listener = UnixListener::bind(&path).unwrap();
@@ -336,7 +336,7 @@ async fn a_relay_that_hangs_or_dies_before_the_request_has_sent_nothing() {
     let hangs = Some(Egress::Tcp(stalled.local_addr().unwrap()));
     for (egress, how) in [
         (hangs, "does not answer"),
-        (dying("").await, "is not there"),
+        (dying("").await, "cannot be reached"),
     ] {
         let outcome = attempt("http://127.0.0.1:2", egress).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
@@ -374,7 +374,7 @@ async fn a_probe_ends_at_the_provider_and_not_at_the_relay() {
         .await
         .unwrap_err();
     assert!(
-        why.starts_with("the egress relay at 127.0.0.1:1 is not there"),
+        why.starts_with("the egress relay at 127.0.0.1:1 cannot be reached"),
         "{why}"
     );
 }

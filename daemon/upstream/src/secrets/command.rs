@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::error::SecretError;
+use super::error::{CommandError, SecretError};
 use super::limits::MAX_SECRET;
 use super::source::{Person, SecretSource};
 use tokend_egress::Egress;
@@ -58,11 +58,12 @@ pub(super) async fn output(
     source: &SecretSource,
 ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let timeout = source.command_timeout;
-    let program = argv.first().map_or("", |word| &**word).to_owned();
-    let mut child = start(argv, source).map_err(|source| SecretError::CommandNotStarted {
-        program: program.clone(),
-        source,
-    })?;
+    let failed = |why| SecretError::Command {
+        program: argv.first().map_or("", |word| &**word).to_owned(),
+        why,
+    };
+    let started = start(argv, source);
+    let mut child = started.map_err(|error| failed(CommandError::NotStarted(error)))?;
     let mut group = Group::of(&child);
     let mut printed = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
     let mut complaint = Vec::with_capacity(MAX_COMPLAINT);
@@ -74,20 +75,12 @@ pub(super) async fn output(
     }
     drop(group);
     let complaint = first_line(&complaint, &printed);
-    match ended {
-        Err(_) => Err(SecretError::CommandTimedOut {
-            program,
-            after: timeout,
-            complaint,
-        }),
-        Ok(Err(source)) => Err(SecretError::CommandBroken { program, source }),
-        Ok(Ok(status)) if !status.success() => Err(SecretError::CommandFailed {
-            program,
-            how: status.to_string(),
-            complaint,
-        }),
-        Ok(Ok(_)) => Ok(printed),
-    }
+    Err(failed(match ended {
+        Err(_) => CommandError::TimedOut(timeout, complaint),
+        Ok(Err(error)) => CommandError::Broken(error),
+        Ok(Ok(status)) if !status.success() => CommandError::Failed(status, complaint),
+        Ok(Ok(_)) => return Ok(printed),
+    }))
 }
 
 fn start(argv: &[Box<str>], source: &SecretSource) -> io::Result<Child> {

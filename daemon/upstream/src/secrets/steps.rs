@@ -13,50 +13,42 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::SecretError;
+use super::error::FileError;
 use super::limits::MOST_LINKS;
-use super::trust::{Trust, is_read_only, unreadable};
+use super::trust::{Trust, is_read_only};
 
 /// Opens the target of `path` with `flags`, which must contain NOFOLLOW.
-pub(super) fn open(path: &Path, trust: Trust, flags: OFlags) -> Result<File, SecretError> {
-    let failed = |errno: Errno| unreadable(path, errno.into());
-    let mut walk = Walk::from_root(trust).map_err(failed)?;
-    let whole = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
-    let mut ahead = names(&whole);
+pub(super) fn open(path: &Path, trust: Trust, flags: OFlags) -> Result<File, FileError> {
+    let mut walk = Walk::from_root(trust)?;
+    let mut ahead = names(&std::path::absolute(path)?);
     let mut links = 0;
     while let Some(name) = ahead.pop_front() {
-        let is_last = ahead.is_empty();
-        let found = rustix::fs::statat(walk.here(), &name, AtFlags::SYMLINK_NOFOLLOW);
-        let found = found.map_err(failed)?;
-        let kind = FileType::from_raw_mode(found.st_mode);
+        let found = rustix::fs::statat(walk.here(), &name, AtFlags::SYMLINK_NOFOLLOW)?;
         if let Some(step) = walk.changeable(&name, &found) {
-            return Err(SecretError::Symlink {
-                path: path.into(),
-                step,
-            });
+            return Err(FileError::Symlink(step));
         }
-        if kind == FileType::Symlink {
+        if FileType::from_raw_mode(found.st_mode) == FileType::Symlink {
             links += 1;
             if links > MOST_LINKS {
-                return Err(SecretError::TooManyLinks { path: path.into() });
+                return Err(FileError::TooManyLinks);
             }
-            let target = rustix::fs::readlinkat(walk.here(), &name, Vec::new());
-            let target = PathBuf::from(OsString::from_vec(target.map_err(failed)?.into_bytes()));
+            let target = rustix::fs::readlinkat(walk.here(), &name, Vec::new())?;
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
             if target.is_absolute() {
-                walk = Walk::from_root(trust).map_err(failed)?;
+                walk = Walk::from_root(trust)?;
             }
             for name in names(&target).into_iter().rev() {
                 ahead.push_front(name);
             }
-        } else if is_last {
-            let file = rustix::fs::openat(walk.here(), &name, flags, Mode::empty());
-            return file.map(File::from).map_err(failed);
+        } else if ahead.is_empty() {
+            let file = rustix::fs::openat(walk.here(), &name, flags, Mode::empty())?;
+            return Ok(File::from(file));
         } else {
-            walk.enter(&name).map_err(failed)?;
+            walk.enter(&name)?;
         }
     }
     // Only the root directory has no name.
-    Err(SecretError::NotAFile { path: path.into() })
+    Err(FileError::NotAFile)
 }
 
 /// The directories on the path so far, each open.

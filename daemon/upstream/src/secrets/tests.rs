@@ -120,7 +120,7 @@ async fn a_file_of_another_user_is_refused_and_one_of_root_is_not() {
         assert!(shown.contains("belongs to user 77"), "{shown}");
     } else {
         assert!(
-            matches!(outcome, Err(SecretError::WrongOwner { found, wanted: 4242, .. }) if found == mine)
+            matches!(outcome, Err(SecretError::File { why: FileError::WrongOwner { found, wanted: 4242, .. }, .. }) if found == mine)
         );
     }
 }
@@ -148,7 +148,7 @@ async fn a_link_is_followed_where_nobody_else_can_turn_it_elsewhere() {
         fs::set_permissions(dir.path(), Permissions::from_mode(mode)).expect("chmod");
         let shown = refused(&file(&path), &source()).await;
         let expected = format!(
-            "file {} is a symbolic link, and other users can change {}, which it goes by; name the file it leads to",
+            "file {} is a symbolic link through {}, which other users can change; name the file that it leads to",
             path.display(),
             dir.path().display()
         );
@@ -240,8 +240,8 @@ async fn a_secret_is_one_line_without_what_editors_put_around_it() {
     assert_eq!(
         refused(&file(&path), &source()).await,
         format!(
-            "file {} has 2 lines, and a secret is one line; take the others out, or add `whole = true` to the reference if all \
-             of them are the secret",
+            "file {} has 2 lines, and a secret is one line; remove the others, or add `whole = true` to the reference if all \
+             lines are the secret",
             path.display()
         )
     );
@@ -272,11 +272,11 @@ async fn empty_long_and_binary_contents_are_refused() {
         ),
         (
             format!("{longest}x\n").into(),
-            format!("file {place} is longer than 65536 bytes; is it the right one?"),
+            format!("file {place} is longer than 65536 bytes; check that it is the right one"),
         ),
         (
             "x".repeat(1 << 20).into(),
-            format!("file {place} is longer than 65536 bytes; is it the right one?"),
+            format!("file {place} is longer than 65536 bytes; check that it is the right one"),
         ),
     ];
     for (contents, expected) in table {

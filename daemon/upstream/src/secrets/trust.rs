@@ -1,11 +1,8 @@
 //! Why a secret's file is trusted, and the check for a read-only mount.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
-
-use super::error::SecretError;
 
 /// Why a file's permissions are trusted.
 #[derive(Debug, Clone, Copy)]
@@ -23,11 +20,4 @@ pub(super) enum Trust {
 /// Whether the mount of the file is read-only.
 pub(super) fn is_read_only(file: impl AsFd) -> bool {
     rustix::fs::fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
-
-pub(super) fn unreadable(path: &Path, source: std::io::Error) -> SecretError {
-    SecretError::Unreadable {
-        path: path.into(),
-        source,
-    }
 }

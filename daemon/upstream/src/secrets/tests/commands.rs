@@ -135,7 +135,7 @@ async fn a_command_that_is_not_there_says_so() {
     assert_eq!(
         refused(&command(&["no-such-program-here", SECRET]), &source()).await,
         "command no-such-program-here: No such file or directory (os error 2); \
-         name a program on $PATH or by its full path, without a shell line"
+         name a program on $PATH or give its full path; a shell command line does not work here"
     );
 }
 
@@ -154,7 +154,7 @@ async fn a_command_that_hangs_is_killed_with_all_it_started() {
     };
     assert_eq!(
         refused(&command(&["sh", "-c", &script]), &soon).await,
-        "command sh took longer than 2 s and was killed; does it wait for somebody to type?; it said: waiting"
+        "command sh took longer than 2 s and was killed; does it wait for input?; it said: waiting"
     );
     let child = fs::read_to_string(&pid).expect("the shell wrote it");
     let stat = format!("/proc/{}/stat", child.trim());
@@ -178,6 +178,6 @@ async fn a_command_that_never_stops_talking_is_refused() {
     ]);
     assert_eq!(
         refused(&endless, &source()).await,
-        "command sh is longer than 65536 bytes; is it the right one?"
+        "command sh is longer than 65536 bytes; check that it is the right one"
     );
 }
