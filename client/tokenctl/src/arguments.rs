@@ -3,6 +3,7 @@
 //! Owns the grammar. A usage error never repeats a word that may be a misplaced token or password (see
 //! [`usage_error`]), and exits with 64. Subcommands are built when they are used, to keep the start fast.
 
+mod exec;
 mod get;
 #[cfg(test)]
 mod page;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use clap::builder::{PathBufValueParser, ValueHint};
 use clap::{Arg, ArgAction, ArgMatches};
 use tokend_client::AccountName;
+
+pub(crate) use exec::{Exec, Place};
 
 use crate::failure::Failure;
 use crate::secret_file::SecretFile;
@@ -33,6 +36,7 @@ pub(crate) enum Command {
     /// Help or the version was asked for: this text.
     Help(String),
     Get(Get),
+    Exec(Exec),
     Status(Status),
     List(List),
     Whoami(Whoami),
@@ -158,6 +162,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     let socket = matches.get_one::<PathBuf>("socket").cloned();
     let command = match matches.subcommand() {
         Some(("get", matches)) => Command::Get(get::read(matches)?),
+        Some(("exec", matches)) => Command::Exec(exec::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -233,6 +238,9 @@ pub(crate) fn grammar() -> clap::Command {
             command("get", help::GET)
                 .after_help(help::GET_AFTER)
                 .defer(get::grammar),
+            command("exec", help::EXEC)
+                .after_help(help::EXEC_AFTER)
+                .defer(exec::grammar),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
                 .defer(with_status),

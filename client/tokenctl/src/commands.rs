@@ -12,13 +12,13 @@ use tokend_client::{
 };
 
 use crate::arguments::{
-    Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Shape, Status,
-    Whoami,
+    Arguments, Command, Exec, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Shape,
+    Status, Whoami,
 };
 use crate::failure::{Exit, Failure};
 use crate::trust;
 use crate::who_answered::Daemon;
-use crate::{clock, completion, doctor, input, output, status, token, watch, whoami, words};
+use crate::{clock, completion, doctor, exec, input, output, status, token, watch, whoami, words};
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Help(text) => output::print(text.as_bytes()),
         Command::Get(options) => get(socket, options),
+        Command::Exec(options) => run_with_tokens(socket, &options),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
         Command::Whoami(options) => show_caller(socket, &options),
@@ -76,6 +77,20 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
         None => output::print(&text),
     }?;
     form.after(&found)
+}
+
+/// Obtains every token before anything is started.
+fn run_with_tokens(socket: Option<&Path>, options: &Exec) -> Result<(), Failure> {
+    let (mut client, Patience { wait, timeout, .. }) =
+        connect_within(socket, patience(&options.patient))?;
+    let mut tokens = Vec::with_capacity(options.tokens.len());
+    for (account, _) in &options.tokens {
+        let mut demand = GetOptions::new(account.clone()).wait(wait).timeout(timeout);
+        demand.min_validity = options.min_validity;
+        tokens.push(client.get(&demand)?);
+    }
+    drop(client);
+    exec::run(options, &tokens)
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {

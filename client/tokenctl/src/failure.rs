@@ -31,6 +31,10 @@ pub(crate) enum Exit {
     Config = 78,
     /// Only a person can help: the account needs a login.
     LoginRequired = 79,
+    /// The command of `exec` cannot be run, as shells say it.
+    NotRun = 126,
+    /// There is no command of that name, as shells say it.
+    NoCommand = 127,
 }
 
 /// Why the command ends with an exit code other than 0.

@@ -31,6 +31,8 @@ Exit codes:
   77  not allowed, or there is no such account that you may use
   78  the configuration is wrong, or names no such account
   79  login required: enter a credential for the account with `tokenctl login`
+ 126  exec: the command cannot be run
+ 127  exec: the command is not found
 
 Each error is one line that says what happened and indented lines that say what to do. An error that only a newer
 tokenctl knows ends with 75 and prints tokend's own message and advice.
@@ -68,6 +70,23 @@ starts curl only when there is a token, and ends with the exit code of tokenctl 
   curlrc=$(tokenctl get ads --format curl) && printf '%s\\n' \"$curlrc\" | curl -fsS -K - URL
 As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
   set -o pipefail; tokenctl get ads --format curl | curl -fsS -K - URL";
+
+pub(crate) const EXEC: &str = "Run a command with access tokens in its environment";
+
+pub(crate) const EXEC_AFTER: &str = "\
+Every token is obtained first: if one fails, the command is not started, and the exit code is that of `get`. Then this
+process becomes the command, so signals, the terminal and the exit status are its own. A command that is not found
+ends with 127, one that cannot be run with 126.
+
+With --fd the variable (ACCESS_TOKEN_FILE if none is named) holds a path such as /dev/fd/3, from which the command
+and the programs it starts read the token; other users cannot see it, and it is gone when they end.
+
+The tokens are those of the start: a command that runs longer than they live has to ask again.
+
+Examples:
+  tokenctl exec ads -- ./report
+  tokenctl exec ads=ADS_TOKEN crm=CRM_TOKEN --min-validity 10m -- ./compare --all
+  tokenctl exec --fd ads -- sh -c './report --token-file \"$ACCESS_TOKEN_FILE\"'";
 
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 

@@ -9,6 +9,7 @@ mod commands;
 mod completion;
 mod deadline;
 mod doctor;
+mod exec;
 mod failure;
 mod help;
 mod input;

@@ -114,7 +114,9 @@ fn form(matches: &ArgMatches) -> Result<Form, Failure> {
     }
     Ok(Form {
         format,
-        env_name: env_name.map_or(Ok("ACCESS_TOKEN"), variable)?.to_owned(),
+        env_name: env_name
+            .map_or(Ok("ACCESS_TOKEN"), |name| variable(name, "--env-name"))?
+            .to_owned(),
         machine: word("machine", machine)?,
         user: word("user", user)?,
     })
@@ -136,12 +138,12 @@ fn useless(option: &str, formats: &[Format]) -> Failure {
 }
 
 /// The name of a shell variable.
-pub(super) fn variable(name: &str) -> Result<&str, Failure> {
+pub(super) fn variable<'n>(name: &'n str, option: &str) -> Result<&'n str, Failure> {
     let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
     match name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit()) {
         true => Ok(name),
         false => Err(Failure::usage(
-            "the name given with --env-name cannot be a shell variable",
+            format!("the name given with {option} cannot be a shell variable"),
             "use letters, digits and _, and no digit first",
         )),
     }

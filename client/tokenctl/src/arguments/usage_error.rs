@@ -47,10 +47,11 @@ pub(super) fn help_or_error(error: &clap::Error, command: Option<&str>) -> Resul
             Some((wrong, _)) => format!("unknown command {wrong}"),
             None => "unknown command".to_owned(),
         },
-        ErrorKind::MissingRequiredArgument if argument == "<ACCOUNT>" => {
+        ErrorKind::MissingRequiredArgument if argument.starts_with("<ACCOUNT") => {
             let command = command.unwrap_or("get");
+            let rest = if command == "exec" { " -- COMMAND" } else { "" };
             let advice = format!(
-                "write: tokenctl {command} ACCOUNT; `tokenctl list` shows the accounts you may use"
+                "write: tokenctl {command} ACCOUNT{rest}; `tokenctl list` shows the accounts you may use"
             );
             return Err(Failure::usage("the account is missing", advice));
         }

@@ -7,6 +7,7 @@
 
 mod doctor;
 mod errors;
+mod exec;
 #[expect(dead_code, reason = "the client's own tests use the rest of it")]
 #[path = "../../../tests/client/fake.rs"]
 mod fake;

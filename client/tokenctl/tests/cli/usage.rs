@@ -70,7 +70,7 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
             "unknown command stauts\n  did you mean status?",
         ),
         (&["logs"], "unknown command\n  see: tokenctl --help"),
-        (&["exec"], "unknown command\n  see: tokenctl --help"),
+        (&["exec"], "write: tokenctl exec ACCOUNT -- COMMAND"),
         (&["rotate"], "unknown command\n  see: tokenctl --help"),
         (
             &["get", "ads", "--format", "jsn"],

@@ -1,0 +1,107 @@
+//! The command line of `exec`.
+//!
+//! Owns which account's token goes into which variable. The words behind `--` are another program's and are never read.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::builder::OsStringValueParser;
+use clap::{Arg, ArgMatches};
+use tokend_client::AccountName;
+
+use super::{Patient, duration, duration_arg, flag, get, patient, with_patience};
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub(crate) struct Exec {
+    /// Each account with its variable.
+    pub(crate) tokens: Vec<(AccountName, String)>,
+    pub(crate) place: Place,
+    /// The program and its arguments; never empty.
+    pub(crate) command: Vec<OsString>,
+    pub(crate) min_validity: Option<Duration>,
+    pub(crate) patient: Patient,
+}
+
+/// Where the command finds the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the variables.
+    Environment,
+    /// In files that are in memory only and have no name; the variables hold their paths.
+    Descriptor,
+}
+
+pub(super) fn grammar(command: clap::Command) -> clap::Command {
+    let accounts = Arg::new("accounts")
+        .value_name("ACCOUNT[=VAR]")
+        .num_args(1..)
+        .required(true)
+        .help("Whose token goes into which variable [default: ACCESS_TOKEN]");
+    let words = Arg::new("command")
+        .value_name("COMMAND")
+        .num_args(1..)
+        .required(true)
+        .last(true)
+        .value_parser(OsStringValueParser::new())
+        .help("The program to run, with its arguments");
+    with_patience(command.args([
+        accounts,
+        words,
+        flag(
+            "fd",
+            "Put the path of an open file with the token into the variable",
+        ),
+        duration_arg("min-validity", "How long each token must still live"),
+    ]))
+}
+
+pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {
+    let place = match matches.get_flag("fd") {
+        true => Place::Descriptor,
+        false => Place::Environment,
+    };
+    let words = matches.get_many::<String>("accounts").into_iter().flatten();
+    let tokens: Vec<(AccountName, String)> = words
+        .map(|word| read_token(word, place))
+        .collect::<Result<_, _>>()?;
+    for (at, (_, variable)) in tokens.iter().enumerate() {
+        if tokens.iter().take(at).any(|(_, other)| other == variable) {
+            return Err(Failure::usage(
+                format!("two tokens cannot be in the variable {variable}"),
+                "name a variable for each account: tokenctl exec ads=ADS_TOKEN crm=CRM_TOKEN -- COMMAND",
+            ));
+        }
+    }
+    let command = matches
+        .get_many::<OsString>("command")
+        .into_iter()
+        .flatten();
+    Ok(Exec {
+        tokens,
+        place,
+        command: command.cloned().collect(),
+        min_validity: duration(matches, "min-validity")?,
+        patient: patient(matches)?,
+    })
+}
+
+fn read_token(word: &str, place: Place) -> Result<(AccountName, String), Failure> {
+    let (account, variable) = match word.split_once('=') {
+        Some((account, variable)) => (account, get::variable(variable, "an account")?),
+        None => (
+            word,
+            match place {
+                Place::Environment => "ACCESS_TOKEN",
+                Place::Descriptor => "ACCESS_TOKEN_FILE",
+            },
+        ),
+    };
+    let account = account.parse().map_err(|error: tokend_client::NameError| {
+        Failure::usage(
+            error.to_string(),
+            "write ACCOUNT or ACCOUNT=VARIABLE before --, and the command behind it",
+        )
+    })?;
+    Ok((account, variable.to_owned()))
+}

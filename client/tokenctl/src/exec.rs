@@ -1,0 +1,88 @@
+//! Running a command with tokens.
+//!
+//! Owns the order of things: every token is there before anything is started, and then this process becomes the command. So signals, the
+//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use tokend_client::Token;
+
+use crate::arguments::{Exec, Place};
+use crate::failure::{Exit, Failure};
+use crate::words;
+
+/// Becomes the command. Returns only if that fails.
+pub(crate) fn run(options: &Exec, tokens: &[Token]) -> Result<(), Failure> {
+    let Some((program, arguments)) = options.command.split_first() else {
+        return Err(Failure::usage(
+            "the command is missing",
+            "write it behind --",
+        ));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    // They have to stay open until the command has them.
+    let mut files = Vec::new();
+    for ((_, variable), token) in options.tokens.iter().zip(tokens) {
+        match options.place {
+            Place::Environment => {
+                let secret = token.access_token.expose();
+                if secret.contains('\0') {
+                    return Err(Failure::new(
+                        Exit::Software,
+                        format!(
+                            "the token for {variable} has a zero byte, which no variable can hold"
+                        ),
+                        "use --fd, and check what the provider sends",
+                    ));
+                }
+                command.env(variable, secret);
+            }
+            Place::Descriptor => {
+                let file = in_memory(token).map_err(|error| {
+                    Failure::new(
+                        Exit::Io,
+                        format!("the token cannot be put into memory for the command: {error}"),
+                        "leave out --fd, which puts it into the variable itself",
+                    )
+                })?;
+                command.env(variable, format!("/dev/fd/{}", file.as_raw_fd()));
+                files.push(file);
+            }
+        }
+    }
+    Err(not_run(program, &command.exec()))
+}
+
+/// A file in memory with the token, which the command inherits and nobody can change.
+fn in_memory(token: &Token) -> io::Result<OwnedFd> {
+    let file = memfd_create("access-token", MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(file);
+    file.write_all(token.access_token.expose().as_bytes())?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals)?;
+    Ok(file.into())
+}
+
+/// As shells do: 127 if there is no such program, 126 if it cannot be run.
+fn not_run(program: &OsString, error: &io::Error) -> Failure {
+    let (exit, advice) = match error.kind() {
+        ErrorKind::NotFound => (
+            Exit::NoCommand,
+            "check its name, and that the variable PATH has its directory",
+        ),
+        ErrorKind::PermissionDenied => (
+            Exit::NotRun,
+            "check that it is a program and that you may execute it",
+        ),
+        _ => (Exit::NotRun, "check the program and its arguments"),
+    };
+    let program = words::plain(&program.to_string_lossy());
+    Failure::new(exit, format!("{program} cannot be run: {error}"), advice)
+}
