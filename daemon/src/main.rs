@@ -22,13 +22,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tokend_config::Environment;
 use tokend_config::Level;
-use tokend_document::{Medium, report};
+use tokend_document::Medium;
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::reload::{ConfigSource, LogChoice};
 use tokend_cli::arguments::fail;
 use tokend_cli::arguments::{Cli, Command, Exit, PolicyCommand, RunArgs};
+use tokend_cli::printing::Output;
 use tokend_egress::Egress;
 use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
@@ -43,9 +44,14 @@ static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let medium = Medium::of(&err);
+    let mut output = Output {
+        out: &mut out,
+        err: &mut err,
+        medium,
+    };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return tokend_cli::printing::usage(&error, &mut out, &mut err).into(),
+        Err(error) => return tokend_cli::printing::usage(&error, &mut output).into(),
     };
     // Until the log is set up.
     panics::withhold(|panic| {
@@ -56,18 +62,14 @@ fn main() -> ExitCode {
     let environment = Environment::of_this_process();
     let exit = match cli.into_command() {
         Command::Run(args) => run(&args, environment),
-        Command::Check(args) => {
-            tokend_cli::check::run(&args, &environment, &mut out, &mut err, medium)
-        }
+        Command::Check(args) => tokend_cli::check::run(&args, &environment, &mut output),
         Command::Policy(PolicyCommand::Explain(args)) => {
-            tokend_cli::policy::explain(&args, &environment, &mut out, &mut err, medium)
+            tokend_cli::policy::explain(&args, &environment, &mut output)
         }
-        Command::Dialect(command) => tokend_cli::dialect::run(&command, &mut out, &mut err, medium),
-        Command::Key(command) => {
-            tokend_cli::key::run(&command, &environment, &mut out, &mut err, medium)
-        }
+        Command::Dialect(command) => tokend_cli::dialect::run(&command, &mut output),
+        Command::Key(command) => tokend_cli::key::run(&command, &environment, &mut output),
         Command::Egress(args) => tokend_egress::run(&args.into_options()).into(),
-        Command::Complete { words } => tokend_cli::completion::run(&words, &mut out),
+        Command::Complete { words } => tokend_cli::completion::run(&words, output.out),
     };
     exit.into()
 }
@@ -117,8 +119,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(config) => config,
         Err(error) => {
             let medium = Medium::of(&std::io::stderr());
-            let text = report(error.diagnostics(), medium);
-            return tokend_cli::printing::refuse(&text, &error, &mut log.logging.plain());
+            return tokend_cli::printing::refuse(&error, medium, &mut log.logging.plain());
         }
     };
     let (format, level) = log.choose(&config);

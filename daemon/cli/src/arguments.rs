@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use tokend_config::{Environment, Format, Level, Overrides};
 
 pub use self::dialect::{DialectCommand, KindArg, TryArgs};
-pub use self::exit::{Exit, is_mistake_of_store};
+pub use self::exit::{Exit, is_lasting, is_mistake_of_store};
 pub use self::key::{KeyCommand, RotateArgs};
 pub use self::policy::{ExplainArgs, PolicyCommand};
 

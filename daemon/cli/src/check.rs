@@ -12,28 +12,23 @@ use std::sync::Arc;
 
 use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, Unresolved};
 use tokend_dialect::ExchangeKind;
-use tokend_document::{Medium, nearest, report};
+use tokend_document::{counted, nearest};
 use tokend_engine::RefreshPolicy;
 
 use super::dialect;
-use super::printing::finish;
+use super::printing::{Failure, Output, finish};
 use super::run_as::{RunAs, RunAsOptions};
 use crate::arguments::{CheckArgs, Exit};
 use tokend_process::descriptors;
 
 /// Checks the configuration that `args` name. Mistakes go to `err`, everything else to `out`.
-pub fn run(
-    args: &CheckArgs,
-    environment: &Environment,
-    out: &mut impl Write,
-    err: &mut impl Write,
-    medium: Medium,
-) -> Exit {
+pub fn run(args: &CheckArgs, environment: &Environment, output: &mut Output<'_>) -> Exit {
     descriptors::raise();
-    if let Err(error) = descriptors::must_have_room(descriptors::TO_LOOK) {
-        return finish(writeln!(err, "error: {error}").map(|()| Exit::NotNow));
-    }
-    run_below(Path::new("/"), args, environment, out, err, medium)
+    let done = match descriptors::must_have_room(descriptors::TO_LOOK) {
+        Ok(()) => run_below(Path::new("/"), args, environment, output),
+        Err(error) => Err(Failure::line(Exit::NotNow, format!("error: {error}"))),
+    };
+    finish(done, output.err)
 }
 
 /// As [`run`], with the unit files below `root`.
@@ -41,57 +36,41 @@ fn run_below(
     root: &Path,
     args: &CheckArgs,
     environment: &Environment,
-    out: &mut impl Write,
-    err: &mut impl Write,
-    medium: Medium,
-) -> Exit {
-    let asked = RunAsOptions {
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let error = |exit, why: String| Failure::line(exit, format!("error: {why}"));
+    let options = RunAsOptions {
         config: args.config.as_deref(),
         state_dir: args.state_dir.as_deref(),
         user: args.user.as_deref(),
     };
-    let run_as = match RunAs::below(root, asked, environment) {
-        Ok(mut run_as) => {
-            run_as.overrides.socket = args.socket.clone().or(run_as.overrides.socket);
-            run_as
-        }
-        Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
-    };
+    let run_as = RunAs::below(root, options, environment);
+    let mut run_as = run_as.map_err(|why| error(Exit::Usage, why))?;
+    run_as.overrides.socket = args.socket.clone().or(run_as.overrides.socket);
     let checked_as = run_as
         .is_another()
         .then(|| format!("checked {}", run_as.describe()));
-    if let Err(error) = run_as.become_them() {
+    run_as.become_them().map_err(|why| {
         let name = run_as.name();
-        let said = writeln!(
-            err,
-            "error: root cannot check as user {name} here: {error}; run it as {name}"
-        );
-        return finish(said.map(|()| Exit::NotNow));
+        let why = format!("root cannot check as user {name} here: {why}; run it as {name}");
+        error(Exit::NotNow, why)
+    })?;
+    let config = match (run_as.load(output.medium), &checked_as) {
+        (Err(Failure::Ends(exit, report)), Some(note)) => {
+            return Err(Failure::Ends(exit, format!("{report}note: {note}\n")));
+        }
+        (loaded, _) => loaded?,
+    };
+    let mut findings = Findings::of(&config, &run_as, args.run_commands);
+    findings.names(&config, args.strict);
+    findings.notes.splice(0..0, checked_as);
+    let shown = args.show.as_deref();
+    let shown = shown.and_then(|name| findings.find(&config, name));
+    let exit = findings.print(&config, output)?;
+    if let Some(account) = shown {
+        show(account, output.out)?;
     }
-    finish(
-        match Config::load(&run_as.file, &run_as.overrides, &run_as.environment) {
-            Ok(config) => {
-                let mut findings = Findings::of(&config, &run_as, args.run_commands);
-                findings.names(&config, args.strict);
-                findings.notes.splice(0..0, checked_as);
-                let shown = args
-                    .show
-                    .as_deref()
-                    .map(|name| findings.find(&config, name));
-                findings.print(&config, out, err).and_then(|exit| {
-                    shown
-                        .flatten()
-                        .map_or(Ok(()), |account| show(account, out))?;
-                    Ok(exit)
-                })
-            }
-            Err(error) => {
-                let mut text = report(error.diagnostics(), medium);
-                text.extend(checked_as.map(|note| format!("note: {note}\n")));
-                return super::printing::refuse(&text, &error, err);
-            }
-        },
-    )
+    Ok(exit)
 }
 
 /// The findings about a configuration that has no mistakes in itself.
@@ -132,12 +111,8 @@ impl Findings {
         self.shortages += usize::from(short);
     }
 
-    fn print(
-        &self,
-        config: &Config,
-        out: &mut impl Write,
-        err: &mut impl Write,
-    ) -> io::Result<Exit> {
+    fn print(&self, config: &Config, output: &mut Output<'_>) -> io::Result<Exit> {
+        let Output { out, err, .. } = output;
         for error in &self.errors {
             writeln!(err, "error: {error}")?;
         }
@@ -147,21 +122,12 @@ impl Findings {
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }
-        let main = config
-            .files
-            .first()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default();
-        let accounts = match config.accounts.len() {
-            1 => "1 account".to_owned(),
-            count => format!("{count} accounts"),
-        };
+        let main = config.files.first().map(|path| path.display().to_string());
+        let main = main.unwrap_or_default();
+        let accounts = counted(config.accounts.len(), "account");
         if self.errors.is_empty() {
-            writeln!(
-                out,
-                "{main} is fine: {accounts}, socket {}",
-                config.socket.display()
-            )?;
+            let socket = config.socket.display();
+            writeln!(out, "{main} is fine: {accounts}, socket {socket}")?;
             return Ok(Exit::Success);
         }
         let remedy =
@@ -186,16 +152,14 @@ impl Findings {
 
     /// The account whose requests are to be shown.
     fn find<'a>(&mut self, config: &'a Config, name: &str) -> Option<&'a Account> {
-        let accounts = || config.accounts.iter().map(|account| &**account);
-        let found = accounts().find(|account| account.name.as_str() == name);
-        if found.is_none() {
-            let names: Vec<_> = accounts().map(|account| account.name.as_str()).collect();
-            let near = nearest(name, &names).map(|near| format!("; did you mean {near}?"));
-            let near = near.unwrap_or_default();
-            self.errors
-                .push(format!("there is no account {name} to show{near}"));
+        match account(config, name) {
+            Ok(found) => Some(found),
+            Err(near) => {
+                let message = format!("there is no account {name} to show{near}");
+                self.errors.push(message);
+                None
+            }
         }
-        found
     }
 
     /// An unknown name may become known later, when a directory service is up; or it is misspelt.
@@ -304,8 +268,19 @@ impl Findings {
     }
 }
 
+/// The account of this name. If there is none, the end of a sentence that says so: it names the nearest.
+pub(super) fn account<'a>(config: &'a Config, name: &str) -> Result<&'a Account, String> {
+    let accounts = || config.accounts.iter().map(|account| &**account);
+    let found = accounts().find(|account| account.name.as_str() == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = accounts().map(|account| account.name.as_str()).collect();
+        let near = nearest(name, &names).map(|near| format!("; did you mean {near}?"));
+        near.unwrap_or_default()
+    })
+}
+
 /// An account's requests after all merging, as `tokend dialect check` shows those of a dialect.
-fn show(account: &Account, out: &mut impl Write) -> io::Result<()> {
+fn show(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         let which = format!("{kind} of account {}", account.name);
         let merged = dialect::merged(&account.dialect, kind, &account.endpoint);

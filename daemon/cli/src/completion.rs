@@ -9,11 +9,10 @@ use clap::CommandFactory as _;
 use tokend_completion::{Answers, Paths, complete};
 
 use super::dialect;
-use super::printing::finish;
 use crate::arguments::{Cli, Exit};
 
 /// Prints the possible continuations of `words`; the last word may be unfinished.
-pub fn run(words: &[String], out: &mut impl Write) -> Exit {
+pub fn run(words: &[String], out: &mut dyn Write) -> Exit {
     let answers = complete(Cli::command(), words, |argument, typed| {
         let names = || dialect::names(typed.value("dialect_dir").map(Path::new));
         // A dialect's name or a file is possible.
@@ -22,10 +21,8 @@ pub fn run(words: &[String], out: &mut impl Write) -> Exit {
             paths: Some(Paths::Files),
         })
     });
-    finish(
-        out.write_all(answers.lines().as_bytes())
-            .map(|()| Exit::Success),
-    )
+    let printed = out.write_all(answers.lines().as_bytes());
+    printed.map_or(Exit::Io, |()| Exit::Success)
 }
 
 #[cfg(test)]

@@ -6,85 +6,66 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use tokend_config::{Config, Environment};
-use tokend_document::{Medium, report};
+use tokend_config::Environment;
 use tokend_store::{
-    NamedKey, Rotated, StateDir, make_key_file, must_be_elsewhere, rotate_key_file, rotate_to_named,
+    KEY_FILE, NamedKey, Rotated, StateDir, make_key_file, must_be_elsewhere, rotate_key_file,
+    rotate_to_named,
 };
 
-use super::printing::finish;
+use super::printing::{Failure, Output, finish};
 use super::run_as::{RunAs, RunAsOptions, become_owner, owner_to_be};
-use crate::arguments::is_mistake_of_store;
-use crate::arguments::{Exit, KeyCommand, RotateArgs};
-use tokend_store::KEY_FILE;
+use crate::arguments::{Exit, KeyCommand, RotateArgs, is_mistake_of_store};
 
 /// Runs `command`.
-pub fn run(
-    command: &KeyCommand,
-    environment: &Environment,
-    out: &mut impl Write,
-    err: &mut impl Write,
-    medium: Medium,
-) -> Exit {
-    match command {
-        KeyCommand::New { file } => finish(match make_key_file(file) {
-            Ok(()) => made(file, out),
-            Err(error) => refused(&error.into(), err),
-        }),
-        KeyCommand::Rotate(args) => rotate(args, environment, out, err, medium),
-    }
+pub fn run(command: &KeyCommand, environment: &Environment, output: &mut Output<'_>) -> Exit {
+    let done = match command {
+        KeyCommand::New { file } => make(file, output.out),
+        KeyCommand::Rotate(args) => rotate(args, environment, output),
+    };
+    finish(done, output.err)
+}
+
+fn make(file: &Path, out: &mut dyn Write) -> Result<Exit, Failure> {
+    make_key_file(file).map_err(|error| refused(&error.into()))?;
+    writeln!(out, "a new key is in {}", file.display())?;
+    Ok(Exit::Success)
 }
 
 fn rotate(
     args: &RotateArgs,
     environment: &Environment,
-    out: &mut impl Write,
-    err: &mut impl Write,
-    medium: Medium,
-) -> Exit {
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
     // A command line that names the directory needs no configuration.
     let state_dir = match &args.state_dir {
         Some(dir) if args.config.is_none() => dir.clone(),
         _ => {
-            let asked = RunAsOptions {
+            let options = RunAsOptions {
                 config: args.config.as_deref(),
                 state_dir: args.state_dir.as_deref(),
                 user: None,
             };
-            let run_as = match RunAs::find(asked, environment) {
-                Ok(run_as) => run_as,
-                Err(why) => return finish(writeln!(err, "tokend: {why}").map(|()| Exit::Usage)),
-            };
-            match Config::load(&run_as.file, &run_as.overrides, &run_as.environment) {
-                Ok(config) => config.state_dir,
-                Err(error) => {
-                    return super::printing::refuse(
-                        &report(error.diagnostics(), medium),
-                        &error,
-                        err,
-                    );
-                }
-            }
+            let run_as = RunAs::find(options, environment);
+            let run_as =
+                run_as.map_err(|why| Failure::line(Exit::Usage, format!("tokend: {why}")))?;
+            run_as.load(output.medium)?.state_dir
         }
     };
     // Key files that root made for a credential are readable only by root.
-    let keys = match Keys::named(&state_dir, args) {
-        Ok(keys) => keys,
-        Err(error) => return finish(refused(&error, err)),
-    };
+    let keys = Keys::named(&state_dir, args).map_err(|error| refused(&error))?;
     // Files that root created there would keep the daemon from starting.
-    if let Err(error) = become_owner(&state_dir) {
+    become_owner(&state_dir).map_err(|error| {
         let shown = state_dir.display();
-        let said = writeln!(
-            err,
-            "tokend: root cannot act as the owner of {shown} here: {error}; run it as that user"
-        );
-        return finish(said.map(|()| Exit::NotNow));
-    }
-    finish(match replace(&state_dir, &keys) {
-        Ok(done) => report_rotation(done, &state_dir, args, out),
-        Err(error) => refused(&error, err),
-    })
+        Failure::line(
+            Exit::NotNow,
+            format!(
+                "tokend: root cannot act as the owner of {shown} here: {error}; run it as that user"
+            ),
+        )
+    })?;
+    let done = replace(&state_dir, &keys).map_err(|error| refused(&error))?;
+    report_rotation(done, &state_dir, args, output.out)?;
+    Ok(Exit::Success)
 }
 
 /// The keys that the command line names.
@@ -124,17 +105,12 @@ fn replace(state_dir: &Path, keys: &Keys) -> anyhow::Result<Rotated> {
     Ok(rotate_to_named(&state, &kept, old, new)?)
 }
 
-fn made(file: &Path, out: &mut impl Write) -> io::Result<Exit> {
-    writeln!(out, "a new key is in {}", file.display())?;
-    Ok(Exit::Success)
-}
-
 fn report_rotation(
     done: Rotated,
     state_dir: &Path,
     args: &RotateArgs,
-    out: &mut impl Write,
-) -> io::Result<Exit> {
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match done {
         Rotated::Resealed(1) => writeln!(out, "1 record is sealed with the new key")?,
         Rotated::Resealed(count) => writeln!(out, "{count} records are sealed with the new key")?,
@@ -152,16 +128,16 @@ fn report_rotation(
             new.display()
         )?,
     }
-    Ok(Exit::Success)
+    Ok(())
 }
 
 /// The same errors end a daemon in the same way.
-fn refused(error: &anyhow::Error, err: &mut impl Write) -> io::Result<Exit> {
-    writeln!(err, "tokend: {error:#}")?;
-    Ok(match is_mistake_of_store(error).unwrap_or(false) {
+fn refused(error: &anyhow::Error) -> Failure {
+    let exit = match is_mistake_of_store(error).unwrap_or(false) {
         true => Exit::Config,
         false => Exit::NotNow,
-    })
+    };
+    Failure::line(exit, format!("tokend: {error:#}"))
 }
 
 #[cfg(test)]

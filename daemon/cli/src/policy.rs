@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use tokend_config::{Account, Config, Environment, RuleOrigin, RuleOrigins};
-use tokend_document::{Medium, nearest, report};
 use tokend_policy::{
-    Decision, Directory, Executable, Fact, Facts, Match, Needs, Peer, Permission, Permissions,
-    Policy, Rule, Units, UserUnit,
+    Decision, Directory, Executable, Fact, Facts, Match, NameKind, Needs, Peer, Permission,
+    Permissions, Policy, Rule, Units, UserUnit,
 };
 
-use super::printing::finish;
+use super::check::account;
+use super::printing::{Failure, Output, finish};
 use super::run_as::{RunAs, RunAsOptions};
 use crate::arguments::{Exit, ExplainArgs};
 use tokend_peer::Reader;
@@ -23,134 +23,93 @@ use tokend_process::clock::Clock;
 const NO_ID: u32 = u32::MAX;
 
 /// Explains the question in `args`. The explanation goes to `out`, mistakes to `err`.
-pub fn explain(
+pub fn explain(args: &ExplainArgs, environment: &Environment, output: &mut Output<'_>) -> Exit {
+    finish(run(args, environment, output), output.err)
+}
+
+fn run(
     args: &ExplainArgs,
     environment: &Environment,
-    out: &mut impl Write,
-    err: &mut impl Write,
-    medium: Medium,
-) -> Exit {
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let error = |exit, why: String| Failure::line(exit, format!("error: {why}"));
     // Without a rule, access belongs to the daemon's user, whoever runs this command.
-    let asked = RunAsOptions {
+    let options = RunAsOptions {
         config: args.config.as_deref(),
         ..RunAsOptions::default()
     };
-    let run_as = match RunAs::find(asked, environment) {
-        Ok(run_as) => run_as,
-        Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
-    };
+    let run_as = RunAs::find(options, environment).map_err(|why| error(Exit::Usage, why))?;
     let file = run_as.file;
     let loaded = Config::load_with_origins(&file, &run_as.overrides, &run_as.environment);
-    let (config, origins) = match loaded {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            return super::printing::refuse(&report(error.diagnostics(), medium), &error, err);
-        }
-    };
-    let account = config
-        .accounts
-        .iter()
-        .find(|account| account.name == args.account);
-    let Some(account) = account else {
-        let names: Vec<_> = config
-            .accounts
-            .iter()
-            .map(|account| account.name.as_str())
-            .collect();
-        let near = nearest(args.account.as_str(), &names)
-            .map(|near| format!("; did you mean {near}?"))
-            .unwrap_or_default();
-        let said = writeln!(
-            err,
-            "error: there is no account {} in {}{near}",
-            args.account,
-            file.display()
-        );
-        return finish(said.map(|()| Exit::Config));
-    };
-    let peer = match peer(args) {
-        Ok(peer) => peer,
-        Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
-    };
+    let (config, origins) = loaded.map_err(|error| Failure::config(&error, output.medium))?;
+    let account = account(&config, args.account.as_str()).map_err(|near| {
+        let (name, file) = (&args.account, file.display());
+        error(
+            Exit::Config,
+            format!("there is no account {name} in {file}{near}"),
+        )
+    })?;
+    let peer = peer(args).map_err(|why| error(Exit::Usage, why))?;
     let explained = Explained {
         config: &config,
         origins: &origins,
         account,
         peer: &peer,
     };
-    finish(explained.print(out).map(|()| Exit::Success))
+    explained.print(output.out)?;
+    Ok(Exit::Success)
 }
 
 /// The described peer, or the named process.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one fact after the other, of a peer that is described by options"
-)]
 fn peer(args: &ExplainArgs) -> Result<Peer, String> {
     if let Some(pid) = args.pid {
         return Reader::look_at(pid, Needs::ALL, &Clock::system())
             .map_err(|why| format!("process {pid}: {why}"));
     }
     let mut directory = Directory::system();
-    let mut unknown = None;
-    let mut id = |kind: &str, name: &str, found: Option<u32>| {
-        found.unwrap_or_else(|| {
-            unknown.get_or_insert_with(|| format!("there is no {kind} {name} on this machine"));
-            NO_ID
-        })
+    let mut id = |kind: NameKind, name: &String| {
+        let found = directory.ask(kind, name).id();
+        found.ok_or_else(|| format!("there is no {} {name} on this machine", kind.as_str()))
     };
-    let uid = args
-        .uid
-        .as_deref()
-        .map_or(NO_ID, |name| id("user", name, directory.user(name)));
-    let mut groups: Vec<u32> = args
-        .groups
-        .iter()
-        .map(|name| id("group", name, directory.group(name)))
-        .collect();
-    let own = args
-        .gid
-        .as_deref()
-        .map(|name| id("group", name, directory.group(name)));
-    if let Some(unknown) = unknown {
-        return Err(unknown);
-    }
+    let user = args.uid.as_ref().map(|name| id(NameKind::User, name));
+    let uid = user.transpose()?.unwrap_or(NO_ID);
+    let groups = args.groups.iter().map(|name| id(NameKind::Group, name));
+    let mut groups = groups.collect::<Result<Vec<u32>, _>>()?;
+    let own = args.gid.as_ref().map(|name| id(NameKind::Group, name));
+    let own = own.transpose()?;
     // Without the groups another rule would decide than the one that decides in the daemon.
-    let login = match args.gid.is_some() && !groups.is_empty() {
+    let login = match own.is_some() && !groups.is_empty() {
         true => Vec::new(),
         false => Directory::groups_of(uid)?,
     };
     let gid = own.or_else(|| login.first().copied()).unwrap_or(NO_ID);
-    if args.gid.is_none() && groups.is_empty() {
+    if own.is_none() && groups.is_empty() {
         groups = login;
     }
-    let not_given = || "it was not given".into();
-    let units = match (&args.unit, &args.user_unit) {
-        (None, None) => Fact::Unread(not_given()),
-        (system, user) => Fact::Known(Units {
-            system: match (system, user) {
-                (None, Some(_)) => Some(format!("user@{uid}.service").into()),
-                (system, _) => system.as_deref().map(Box::from),
-            },
-            user: user.as_deref().map(|name| UserUnit {
-                owner: uid,
-                name: name.into(),
-            }),
+    let (unit, user_unit) = (args.unit.as_deref(), args.user_unit.as_deref());
+    let manager = || user_unit.map(|_| format!("user@{uid}.service").into());
+    let units = unit.or(user_unit).map(|_| Units {
+        system: unit.map(Box::from).or_else(manager),
+        user: user_unit.map(|name| UserUnit {
+            owner: uid,
+            name: name.into(),
         }),
-    };
+    });
     let executable = args.exe.as_deref().map(|path| Executable {
         path: path.into(),
         is_there: true,
     });
     Ok(Peer::new(uid, gid, 0).with(Facts {
         groups: Fact::Known(groups.into()),
-        units,
-        executable: executable.map_or_else(|| Fact::Unread(not_given()), Fact::Known),
-        sha256: args
-            .sha256
-            .map_or_else(|| Fact::Unread(not_given()), Fact::Known),
+        units: fact(units),
+        executable: fact(executable),
+        sha256: fact(args.sha256),
         namespaces: Fact::Unasked,
     }))
+}
+
+fn fact<T>(value: Option<T>) -> Fact<T> {
+    value.map_or_else(|| Fact::Unread("it was not given".into()), Fact::Known)
 }
 
 struct Explained<'a> {
@@ -160,54 +119,45 @@ struct Explained<'a> {
     peer: &'a Peer,
 }
 
+/// Where the rule of a list with this number comes from.
+type Origin<'o> = &'o dyn Fn(usize) -> RuleOrigin;
+
 impl Explained<'_> {
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(
-            out,
-            "{}, and account {}:",
-            describe(self.peer),
-            self.account.name
-        )?;
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (peer, account) = (describe(self.peer), &self.account.name);
+        writeln!(out, "{peer}, and account {account}:")?;
         for permission in Permission::ALL {
-            let lines = self.lines(permission);
-            let mut lines = lines.iter();
-            let first = lines.next().map_or("", String::as_str);
-            writeln!(out, "  {permission:<8} {first}")?;
-            for line in lines {
-                writeln!(out, "           {line}")?;
-            }
+            let lines = self.lines(permission).join("\n           ");
+            writeln!(out, "  {permission:<8} {lines}")?;
         }
         Ok(())
     }
 
     fn lines(&self, permission: Permission) -> Vec<String> {
-        if let Decision::Allowed(number) = self.account.allow.decide(self.peer, permission) {
-            return vec![allowed(
+        let of_account = |number| self.origins.of_account(&self.account.name, number);
+        let of_admin = |number| self.origins.of_admin(number);
+        let lists: [(&Policy, Origin<'_>, Permissions); 2] = [
+            (
                 &self.account.allow,
-                number,
-                &self.of_account(number),
-            )];
-        }
-        if let Decision::Allowed(number) = self.config.admin.decide(self.peer, permission) {
-            return vec![allowed(
-                &self.config.admin,
-                number,
-                &self.origins.of_admin(number),
-            )];
-        }
-        let mut lines = vec!["no rule allows it".to_owned()];
-        for (number, rule) in self.account.allow.rules().iter().enumerate() {
-            let origin = self.of_account(number);
-            if matches!(origin, RuleOrigin::Written { .. }) {
-                lines.extend(self.nearly(rule, permission, || origin));
+                &of_account,
+                Permissions::of(&Permission::ALL),
+            ),
+            (&self.config.admin, &of_admin, Permissions::ADMINISTER),
+        ];
+        for (policy, origin, _) in lists {
+            if let Decision::Allowed(number) = policy.decide(self.peer, permission) {
+                let rule = policy.rules().get(number).map(named).unwrap_or_default();
+                return vec![format!("allowed by {rule} {}", at(&origin(number)))];
             }
         }
-        for (number, rule) in self.config.admin.rules().iter().enumerate() {
-            // A permission that an administrator's rule cannot give is no advice, and neither is a change of a rule that is not written.
-            let origin = self.origins.of_admin(number);
-            let can_give = Permissions::ADMINISTER.has(permission);
-            if can_give && matches!(origin, RuleOrigin::Written { .. }) {
-                lines.extend(self.nearly(rule, permission, || origin));
+        let mut lines = vec!["no rule allows it".to_owned()];
+        for (policy, origin, can_give) in lists {
+            for (number, rule) in policy.rules().iter().enumerate() {
+                // A permission that a list cannot give is no advice, and neither is a change of a rule that is not written.
+                let origin = origin(number);
+                if can_give.has(permission) && matches!(origin, RuleOrigin::Written { .. }) {
+                    lines.extend(self.nearly(rule, permission, &origin));
+                }
             }
         }
         if lines.len() == 1 {
@@ -216,51 +166,33 @@ impl Explained<'_> {
         lines
     }
 
-    fn of_account(&self, number: usize) -> RuleOrigin {
-        self.origins.of_account(&self.account.name, number)
-    }
-
     /// The conditions that keep a rule from allowing it, if they are few.
-    fn nearly(
-        &self,
-        rule: &Rule,
-        permission: Permission,
-        origin: impl FnOnce() -> RuleOrigin,
-    ) -> Option<String> {
-        match rule.matches(self.peer) {
-            Match::No => None,
-            Match::Unread(needs) if rule.may.has(permission) => Some(format!(
-                "{} {} would, if its {needs} were known and right: {}",
-                named(rule),
-                at(&origin()),
-                whys(self.peer, needs)
-            )),
-            Match::Unread(_) => None,
+    fn nearly(&self, rule: &Rule, permission: Permission, origin: &RuleOrigin) -> Option<String> {
+        let why = match rule.matches(self.peer) {
+            Match::Unread(needs) if rule.may.has(permission) => {
+                let whys = whys(self.peer, needs);
+                format!("would, if its {needs} were known and right: {whys}")
+            }
             // A permission that an administrator's rule cannot give is no advice.
-            Match::Yes if permission == Permission::Reload && !rule.may.has(permission) => None,
-            Match::Yes => Some(format!(
-                "{} {} matches, and gives {}: add \"{permission}\" to its `may`",
-                named(rule),
-                at(&origin()),
-                rule.may
-            )),
-        }
+            Match::Yes if permission != Permission::Reload || rule.may.has(permission) => {
+                let may = rule.may;
+                format!("matches, and gives {may}: add \"{permission}\" to its `may`")
+            }
+            _ => return None,
+        };
+        Some(format!("{} {} {why}", named(rule), at(origin)))
     }
 
     fn add(&self, permission: Permission) -> String {
-        let user = user(self.peer.uid);
-        let usual = Permissions::USE.has(permission);
-        match permission {
-            Permission::Reload => format!("for example, add {{ user = {user} }} to `admin`"),
-            _ if usual => format!(
-                "for example, add {{ user = {user} }} to `allow` of [account.{}]",
-                self.account.name
-            ),
-            _ => format!(
-                "for example, add {{ user = {user}, may = [\"{permission}\"] }} to `allow` of [account.{}]",
-                self.account.name
-            ),
-        }
+        let (user, account) = (user(self.peer.uid), &self.account.name);
+        let rule = match permission {
+            Permission::Reload => {
+                return format!("for example, add {{ user = {user} }} to `admin`");
+            }
+            _ if Permissions::USE.has(permission) => format!("{{ user = {user} }}"),
+            _ => format!("{{ user = {user}, may = [\"{permission}\"] }}"),
+        };
+        format!("for example, add {rule} to `allow` of [account.{account}]")
     }
 }
 
@@ -287,11 +219,6 @@ fn user(uid: u32) -> String {
     }
 }
 
-fn allowed(policy: &Policy, number: usize, origin: &RuleOrigin) -> String {
-    let rule = policy.rules().get(number).map(named);
-    format!("allowed by {} {}", rule.unwrap_or_default(), at(origin))
-}
-
 fn at(origin: &RuleOrigin) -> String {
     match origin {
         RuleOrigin::Written { place, list } => format!("at {place}, in {list}"),
@@ -303,23 +230,16 @@ fn at(origin: &RuleOrigin) -> String {
 
 fn whys(peer: &Peer, needs: Needs) -> String {
     let facts = peer.facts();
+    let groups = facts.groups.why_unread();
+    let executable = facts.executable.why_unread();
     let whys = [
-        (
-            Needs::GROUPS,
-            "supplementary groups",
-            facts.groups.why_unread(),
-        ),
+        (Needs::GROUPS, "supplementary groups", groups),
         (Needs::UNITS, "unit", facts.units.why_unread()),
-        (
-            Needs::EXECUTABLE,
-            "executable",
-            facts.executable.why_unread(),
-        ),
+        (Needs::EXECUTABLE, "executable", executable),
         (Needs::SHA256, "sha256", facts.sha256.why_unread()),
     ];
+    let whys = whys.iter().filter(|(need, ..)| needs.has(*need));
     let whys: Vec<_> = whys
-        .iter()
-        .filter(|(need, ..)| needs.has(*need))
         .filter_map(|(_, what, why)| Some(format!("{what}: {}", (*why)?)))
         .collect();
     whys.join(", ")

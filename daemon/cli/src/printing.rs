@@ -1,24 +1,78 @@
-//! The output of commands beside their own findings: help, mistakes of the command line, and why a configuration cannot be used.
+//! The output of commands beside their own findings: help, mistakes of the command line, and why a command failed.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-
 use tokend_config::ConfigError;
+use tokend_document::{Medium, report};
 
 use crate::arguments::Exit;
 
+/// Where a command prints.
+#[expect(missing_debug_implementations, reason = "a writer has no text")]
+pub struct Output<'o> {
+    /// What was asked for.
+    pub out: &'o mut dyn Write,
+    /// Everything else.
+    pub err: &'o mut dyn Write,
+    /// What `err` is, for reports.
+    pub medium: Medium,
+}
+
+/// Why a command failed.
+pub(crate) enum Failure {
+    /// Nobody reads what is printed.
+    Print,
+    /// What goes to standard error, and how the process ends.
+    Ends(Exit, String),
+}
+
+impl Failure {
+    /// With one line on standard error.
+    pub(crate) fn line(exit: Exit, line: impl fmt::Display) -> Self {
+        Self::Ends(exit, format!("{line}\n"))
+    }
+
+    /// A configuration that cannot be used, because of a mistake or temporarily.
+    pub(crate) fn config(error: &ConfigError, medium: Medium) -> Self {
+        let exit = match error.is_shortage() {
+            true => Exit::NotNow,
+            false => Exit::Config,
+        };
+        Self::Ends(exit, report(error.diagnostics(), medium))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(_: io::Error) -> Self {
+        Self::Print
+    }
+}
+
+/// The exit code of a command, after it printed why it failed.
+pub(crate) fn finish(done: Result<Exit, Failure>, err: &mut dyn Write) -> Exit {
+    match done {
+        Ok(exit) => exit,
+        Err(Failure::Print) => Exit::Io,
+        Err(Failure::Ends(exit, text)) => {
+            let printed = err.write_all(text.as_bytes());
+            printed.map_or(Exit::Io, |()| exit)
+        }
+    }
+}
+
 /// Prints clap's messages: help and version to `out`, mistakes to `err`.
-pub fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) -> Exit {
+pub fn usage(error: &clap::Error, output: &mut Output<'_>) -> Exit {
     let mut text = error.render().to_string();
     if let Some(tip) = tip(error) {
         text.push_str(&format!("\n  tip: {tip}\n"));
     }
     if error.use_stderr() {
-        finish(err.write_all(text.as_bytes()).map(|()| Exit::Usage))
-    } else {
-        finish(out.write_all(text.as_bytes()).map(|()| Exit::Success))
+        return finish(Err(Failure::Ends(Exit::Usage, text)), output.err);
     }
+    let printed = output.out.write_all(text.as_bytes());
+    printed.map_or(Exit::Io, |()| Exit::Success)
 }
 
 /// The probable meaning of an unknown word, for frequent mistakes.
@@ -33,33 +87,33 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
     is_configuration.then_some("a configuration is named with `--config FILE`")
 }
 
-/// Reports why the daemon does not start: a configuration that cannot be used, because of a mistake or temporarily.
-pub fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) -> Exit {
-    let exit = match error.is_shortage() {
-        true => Exit::NotNow,
-        false => Exit::Config,
-    };
-    finish(err.write_all(report.as_bytes()).map(|()| exit))
-}
-
-/// The exit code of a command whose output could also fail.
-pub(crate) fn finish(done: io::Result<Exit>) -> Exit {
-    done.unwrap_or(Exit::Io)
+/// Reports why the daemon does not start: its configuration cannot be used.
+pub fn refuse(error: &ConfigError, medium: Medium, err: &mut dyn Write) -> Exit {
+    finish(Err(Failure::config(error, medium)), err)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser as _;
 
     use super::*;
     use crate::arguments::Cli;
 
-    fn shown(line: &[&str]) -> (Exit, String, String) {
-        let error = Cli::try_parse_from(line).expect_err("clap has something to say");
+    /// How a command ends, and what it prints.
+    pub(crate) fn captured(run: impl FnOnce(&mut Output<'_>) -> Exit) -> (Exit, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = usage(&error, &mut out, &mut err);
+        let exit = run(&mut Output {
+            out: &mut out,
+            err: &mut err,
+            medium: Medium::Plain,
+        });
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         (exit, text(out), text(err))
+    }
+
+    fn shown(line: &[&str]) -> (Exit, String, String) {
+        let error = Cli::try_parse_from(line).expect_err("clap has something to say");
+        captured(|output| usage(&error, output))
     }
 
     #[test]
@@ -101,7 +155,14 @@ mod tests {
                 Ok(())
             }
         }
-        let error = Cli::try_parse_from(["tokend", "--help"]).expect_err("help");
-        assert_eq!(usage(&error, &mut Closed, &mut Closed), Exit::Io);
+        for line in [["tokend", "--help"], ["tokend", "--halp"]] {
+            let error = Cli::try_parse_from(line).expect_err("help, or a mistake");
+            let mut closed = Output {
+                out: &mut Closed,
+                err: &mut Closed,
+                medium: Medium::Plain,
+            };
+            assert_eq!(usage(&error, &mut closed), Exit::Io);
+        }
     }
 }

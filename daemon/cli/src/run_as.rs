@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tokend_config::{Config, Environment, Overrides};
+use tokend_document::Medium;
 use tokend_policy::Directory;
-
 use tokend_upstream::secrets::{KEPT_VARIABLES, Person, SecretSource};
+
+use crate::printing::Failure;
 
 pub(crate) use unit::environment::Variable;
 pub(crate) use unit::{Unit, UnitCredential};
@@ -32,7 +34,6 @@ pub(crate) struct RunAsOptions<'a> {
 }
 
 /// The daemon that a command checks for.
-#[derive(Debug, Clone)]
 pub(crate) struct RunAs {
     /// The configuration.
     pub(crate) file: PathBuf,
@@ -78,104 +79,85 @@ impl RunAs {
     ///
     /// # Errors
     /// When the user is unknown, or this user cannot check for another.
-    pub(crate) fn find(asked: RunAsOptions<'_>, environment: &Environment) -> Result<Self, String> {
-        Self::below(Path::new("/"), asked, environment)
+    pub(crate) fn find(
+        options: RunAsOptions<'_>,
+        environment: &Environment,
+    ) -> Result<Self, String> {
+        Self::below(Path::new("/"), options, environment)
     }
 
     /// As [`RunAs::find`], with the unit files below `root`.
     ///
     /// # Errors
     /// As there.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "who asks, the unit and the configuration decide together for whom it looks"
-    )]
     pub(crate) fn below(
         root: &Path,
-        asked: RunAsOptions<'_>,
+        options: RunAsOptions<'_>,
         environment: &Environment,
     ) -> Result<Self, String> {
         let own = environment.uid;
-        let requested = asked.user.map(id).transpose()?;
+        let requested = options.user.map(id).transpose()?;
         if let Some(uid) = requested.filter(|uid| own != 0 && *uid != own) {
             return Err(format!(
                 "only root can look as another user: run it with sudo, or as {}",
                 name(uid)
             ));
         }
-        let installed = Unit::installed(root);
-        let mut unknown = installed.as_ref().and_then(|unit| {
-            let user = unit.user().filter(|_| user_of(unit, root).is_none())?;
-            // A user whom root names checks for a daemon of their own, and so does any user but root.
-            let is_for_us = own == 0 && requested.is_none();
-            is_for_us.then(|| (user.to_owned(), unit.config()))
-        });
-        let unit = installed.and_then(|unit| {
-            let uid = user_of(&unit, root)?;
-            let is_for_us = own == 0 || uid == own;
-            let config = unit.config().unwrap_or_else(|| of_user(uid).config_file());
-            is_for_us.then_some((unit, uid, config))
-        });
-        let default = || match (requested, &unit, &unknown) {
-            (Some(uid), Some((_, runs, config)), _) if uid == *runs => config.clone(),
-            (Some(uid), ..) if uid != own => of_user(uid).config_file(),
-            (None, Some((_, _, config)), _) | (None, None, Some((_, Some(config)))) => {
-                config.clone()
-            }
-            _ => environment.config_file(),
+        let installed = Installed::find(root, own, requested);
+        let meant = installed.as_ref().filter(|it| it.is_meant);
+        let file = match (options.config, meant.and_then(|it| it.config.as_deref())) {
+            (Some(file), _) | (None, Some(file)) => file.to_path_buf(),
+            (None, None) => match requested.filter(|uid| *uid != own) {
+                Some(uid) => of_user(uid).config_file(),
+                None => environment.config_file(),
+            },
         };
-        let file = asked.config.map_or_else(default, Path::to_path_buf);
-        // If another user is named, they run a unit's configuration only if that configuration is named too.
-        let is_meant = |runs| asked.config.is_some() || requested.is_none_or(|uid| uid == runs);
-        let unit = unit.filter(|(_, runs, config)| is_same(config, &file) && is_meant(*runs));
-        unknown =
-            unknown.filter(|(_, config)| config.as_ref().is_some_and(|it| is_same(it, &file)));
-        let found = match (requested, &unit) {
+        // A unit counts only for its own configuration. Another user than the unit's runs that only if it is named.
+        let installed = installed.filter(|it| {
+            let is_its = it.config.as_ref().is_some_and(|own| is_same(own, &file));
+            is_its && (it.is_meant || options.config.is_some())
+        });
+        let owner = || owner_of_state(&file, options, environment).filter(|uid| *uid != own);
+        let (uid, why) = match (requested, installed.as_ref().and_then(|it| it.uid)) {
             (Some(uid), _) => (uid, Reason::Requested),
-            (None, Some((_, uid, _))) => (*uid, Reason::Unit),
-            (None, None) if own == 0 => match owner_of_state(&file, asked, environment) {
-                Some(uid) if uid != own => (uid, Reason::StateDir),
-                _ => (own, Reason::Own),
+            (None, Some(uid)) => (uid, Reason::Unit),
+            (None, None) => match (own == 0).then(owner).flatten() {
+                Some(uid) => (uid, Reason::StateDir),
+                None => (own, Reason::Own),
             },
-            (None, None) => (own, Reason::Own),
         };
-        let (uid, why) = found;
-        let unit = unit.map(|(unit, ..)| unit);
-        let environment = match (&unit, why) {
-            (Some(unit), _) => Environment {
-                state_directory: unit.state_directory(),
-                runtime_directory: unit.runtime_directory(),
-                xdg_runtime_dir: None,
-                ..of_user(uid)
-            },
-            (None, Reason::Requested) if uid != own => of_user(uid),
-            (None, Reason::StateDir) => Environment {
-                state_directory: Some(environment.state_dir()),
-                runtime_directory: environment.socket().parent().map(Path::to_path_buf),
-                ..of_user(uid)
-            },
-            _ => environment.clone(),
+        let (unit, unknown_user) = match installed {
+            Some(Installed {
+                unit, uid: None, ..
+            }) => (None, unit.user().map(str::to_owned)),
+            installed => (installed.map(|it| it.unit), None),
         };
-        let unit_ref = unit.as_ref();
-        let overrides = Overrides {
-            socket: unit_ref.and_then(Unit::socket),
-            state_dir: asked
-                .state_dir
-                .map(Path::to_path_buf)
-                .or_else(|| unit_ref.and_then(Unit::state_dir)),
-        };
-        let groups_unknown = unit_ref.map(unknown_groups).unwrap_or_default();
-        let user_unknown = unknown.map(|(name, _)| UnknownName::User(name));
+        let runs = unit.as_ref();
+        let state_dir = options.state_dir.map(Path::to_path_buf);
+        let unknown_groups = runs.map(unknown_groups).unwrap_or_default();
+        let unknown_user = unknown_user.into_iter().map(UnknownName::User);
         Ok(Self {
-            unknown: user_unknown.into_iter().chain(groups_unknown).collect(),
-            groups: groups(uid, unit_ref),
             file,
-            overrides,
-            environment,
-            unit,
+            overrides: Overrides {
+                socket: runs.and_then(Unit::socket),
+                state_dir: state_dir.or_else(|| runs.and_then(Unit::state_dir)),
+            },
+            environment: environment_of(uid, why, runs, environment),
+            unknown: unknown_user.chain(unknown_groups).collect(),
             why,
             asker: own,
+            groups: groups(uid, runs),
+            unit,
         })
+    }
+
+    /// The daemon's configuration.
+    ///
+    /// # Errors
+    /// All mistakes in it, for `medium`.
+    pub(crate) fn load(&self, medium: Medium) -> Result<Config, Failure> {
+        let loaded = Config::load(&self.file, &self.overrides, &self.environment);
+        loaded.map_err(|error| Failure::config(&error, medium))
     }
 
     /// The daemon's user.
@@ -224,11 +206,8 @@ impl RunAs {
     fn variables(&self) -> Vec<(&'static str, String)> {
         let unit = self.unit.iter();
         let all = unit.flat_map(|unit| KEPT_VARIABLES.map(|name| (name, unit.variable(name))));
-        let set = all.filter_map(|(name, variable)| match variable {
-            Variable::Set(value) => Some((name, value)),
-            Variable::Unset | Variable::Unseen => None,
-        });
-        set.collect()
+        all.filter_map(|(name, variable)| Some((name, variable.value()?)))
+            .collect()
     }
 
     /// Whether the daemon's user differs from this process's.
@@ -246,6 +225,55 @@ impl RunAs {
                 format!("as user {name}, to whom the state directory belongs; --user names another")
             }
         }
+    }
+}
+
+/// The installed unit, as far as it concerns the user who asks.
+struct Installed {
+    unit: Unit,
+    /// The unit's user; `None` if there is no such user.
+    uid: Option<u32>,
+    /// The configuration of the unit's daemon; `None` if that depends on the unknown user.
+    config: Option<PathBuf>,
+    /// Whether the command line names the unit's user, or none.
+    is_meant: bool,
+}
+
+impl Installed {
+    fn find(root: &Path, own: u32, requested: Option<u32>) -> Option<Self> {
+        let unit = Unit::installed(root)?;
+        let uid = user_of(&unit, root);
+        // A user whom root names checks for a daemon of their own, and so does any user but root.
+        let is_for_us = match uid {
+            Some(uid) => own == 0 || uid == own,
+            None => own == 0 && requested.is_none(),
+        };
+        let config = unit.config();
+        is_for_us.then(|| Self {
+            config: config.or_else(|| Some(of_user(uid?).config_file())),
+            is_meant: requested.is_none_or(|requested| uid == Some(requested)),
+            uid,
+            unit,
+        })
+    }
+}
+
+/// The environment of the daemon that a user runs.
+fn environment_of(uid: u32, why: Reason, unit: Option<&Unit>, own: &Environment) -> Environment {
+    match (unit, why) {
+        (Some(unit), _) => Environment {
+            state_directory: unit.state_directory(),
+            runtime_directory: unit.runtime_directory(),
+            xdg_runtime_dir: None,
+            ..of_user(uid)
+        },
+        (None, Reason::Requested) if uid != own.uid => of_user(uid),
+        (None, Reason::StateDir) => Environment {
+            state_directory: Some(own.state_dir()),
+            runtime_directory: own.socket().parent().map(Path::to_path_buf),
+            ..of_user(uid)
+        },
+        _ => own.clone(),
     }
 }
 
@@ -290,10 +318,14 @@ fn user_of(unit: &Unit, root: &Path) -> Option<u32> {
     user.map_or(Some(0), |name| id(name).ok())
 }
 
-fn owner_of_state(file: &Path, asked: RunAsOptions<'_>, environment: &Environment) -> Option<u32> {
+fn owner_of_state(
+    file: &Path,
+    options: RunAsOptions<'_>,
+    environment: &Environment,
+) -> Option<u32> {
     let overrides = Overrides {
         socket: None,
-        state_dir: asked.state_dir.map(Path::to_path_buf),
+        state_dir: options.state_dir.map(Path::to_path_buf),
     };
     let dir = overrides.state_dir.clone().or_else(|| {
         // The code that uses the configuration reports its mistakes.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tokend_document::{Content, Diagnostics, Section, Value, choose_from};
 use tokend_policy::{
-    Digest, NOT_KNOWN, NameAnswer, Permission, Permissions, Rule, UnitError, UnitPattern,
+    Digest, NOT_KNOWN, NameAnswer, NameKind, Permission, Permissions, Rule, UnitError, UnitPattern,
 };
 
 use super::reading::Reading;
-use super::unresolved::{NameKind, Principals};
+use super::unresolved::{Principals, can_be_name};
 
 /// What the rules of a list can grant.
 #[derive(Debug, Clone, Copy)]
@@ -135,9 +135,9 @@ fn named(
         Content::Unfit(text) => text.to_string(),
         _ => return who.wrong_type("a name or a number", diagnostics),
     };
-    let answer = principals.ask(kind, &name);
+    let answer = principals.directory.ask(kind, &name);
     answer.id().or_else(|| {
-        if NameKind::allows(&name) {
+        if can_be_name(&name) {
             let answered = answer == NameAnswer::Nobody;
             let position = |exactly| match exactly {
                 true => who.position(),

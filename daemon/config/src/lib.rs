@@ -52,4 +52,4 @@ pub use secret_ref::{COMMAND_TIMEOUT, FileMode, SecretPlace, SecretRef};
 pub use settings::{Http, Limits, Log};
 pub use stamps::Stamps;
 pub use unchanged::InForce;
-pub use unresolved::{NameKind, Unresolved};
+pub use unresolved::Unresolved;

@@ -7,20 +7,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use tokend_policy::{Directory, NameAnswer};
+use tokend_policy::{Directory, NameKind};
 
 /// How many names are reported one by one; of the rest only the number is reported. Only these get a line and a column, which take time to
 /// count.
 const MOST_LISTED: usize = 50;
-
-/// The kind of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NameKind {
-    /// A user.
-    User,
-    /// A group.
-    Group,
-}
 
 /// A name that does not resolve, and the first place that uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +42,7 @@ impl Unresolved {
 
     /// Whether the name resolves by now. May block for seconds on a name service.
     pub fn is_known_to(&self, directory: &mut Directory) -> bool {
-        match self.kind {
-            NameKind::User => directory.user(&self.name).is_some(),
-            NameKind::Group => directory.group(&self.name).is_some(),
-        }
+        directory.ask(self.kind, &self.name).id().is_some()
     }
 }
 
@@ -62,24 +50,18 @@ impl Unresolved {
 #[derive(Debug)]
 pub(super) struct Principals {
     pub(super) directory: Directory,
-    unresolved: All,
+    unresolved: Vec<Unresolved>,
+    /// Each once.
+    keys: HashSet<(NameKind, Box<str>)>,
 }
 
 impl Principals {
     /// Before any rule was read.
     pub(super) fn new(directory: Directory) -> Self {
-        let unresolved = All::default();
         Self {
             directory,
-            unresolved,
-        }
-    }
-
-    /// Resolves a name.
-    pub(super) fn ask(&mut self, kind: NameKind, name: &str) -> NameAnswer {
-        match kind {
-            NameKind::User => self.directory.ask_user(name),
-            NameKind::Group => self.directory.ask_group(name),
+            unresolved: Vec::new(),
+            keys: HashSet::new(),
         }
     }
 
@@ -91,39 +73,20 @@ impl Principals {
         answered: bool,
         position: impl FnOnce(bool) -> String,
     ) {
-        self.unresolved.note(kind, name, answered, position);
-    }
-
-    /// The names that do not resolve.
-    pub(super) fn into_unresolved(self) -> Vec<Unresolved> {
-        self.unresolved.list
-    }
-}
-
-/// The unresolved names of one configuration, each once.
-#[derive(Debug, Default)]
-struct All {
-    list: Vec<Unresolved>,
-    keys: HashSet<(NameKind, Box<str>)>,
-}
-
-impl All {
-    fn note(
-        &mut self,
-        kind: NameKind,
-        name: &str,
-        answered: bool,
-        position: impl FnOnce(bool) -> String,
-    ) {
         if self.keys.insert((kind, name.into())) {
-            let exactly = self.list.len() < MOST_LISTED;
-            self.list.push(Unresolved {
+            let exactly = self.unresolved.len() < MOST_LISTED;
+            self.unresolved.push(Unresolved {
                 kind,
                 name: name.into(),
                 answered,
                 position: position(exactly).into(),
             });
         }
+    }
+
+    /// The names that do not resolve.
+    pub(super) fn into_unresolved(self) -> Vec<Unresolved> {
+        self.unresolved
     }
 }
 
@@ -149,19 +112,9 @@ impl fmt::Display for Unresolved {
     }
 }
 
-impl NameKind {
-    /// The word for it.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-        }
-    }
-
-    /// Whether the text can be a name of this kind at all. If not, it is a mistake that waiting does not cure.
-    pub(super) fn allows(name: &str) -> bool {
-        let digits = name.bytes().all(|byte| byte.is_ascii_digit());
-        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | ',');
-        !digits && !name.starts_with(['-', '+']) && !name.contains(odd)
-    }
+/// Whether the text can be the name of a user or group at all. If not, it is a mistake that waiting does not cure.
+pub(super) fn can_be_name(name: &str) -> bool {
+    let digits = name.bytes().all(|byte| byte.is_ascii_digit());
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | ',');
+    !digits && !name.starts_with(['-', '+']) && !name.contains(odd)
 }

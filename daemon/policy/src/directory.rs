@@ -43,6 +43,25 @@ pub struct Directory {
     before: Names,
 }
 
+/// The kind of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NameKind {
+    /// A user.
+    User,
+    /// A group.
+    Group,
+}
+
+impl NameKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+        }
+    }
+}
+
 /// The result of looking up a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameAnswer {
@@ -130,44 +149,31 @@ impl Directory {
         Self::new(Source::Fixed(users, groups))
     }
 
-    /// The id of a user given by name or number. `None` when there is no such name; a number need not have one.
+    /// The id of a user or group given by name or number, or why there is none. A number need not have a name.
+    pub fn ask(&mut self, kind: NameKind, name: &str) -> NameAnswer {
+        let (answers, before) = match kind {
+            NameKind::User => (&mut self.users, &self.before.users),
+            NameKind::Group => (&mut self.groups, &self.before.groups),
+        };
+        if let Some(known) = answers.get(name) {
+            return *known;
+        }
+        let answer = match number(name) {
+            Some(id) => NameAnswer::Known(id),
+            None => self.source.id(kind, name).or_as_before(before, name),
+        };
+        answers.insert(name.into(), answer);
+        answer
+    }
+
+    /// The id of a user, as with [`Directory::ask`].
     pub fn user(&mut self, user: &str) -> Option<u32> {
-        self.ask_user(user).id()
+        self.ask(NameKind::User, user).id()
     }
 
-    /// The same, for a caller that needs to know why there is no id.
-    pub fn ask_user(&mut self, user: &str) -> NameAnswer {
-        if let Some(known) = self.users.get(user) {
-            return *known;
-        }
-        let answer = match number(user) {
-            Some(id) => NameAnswer::Known(id),
-            None => self.source.uid(user).or_as_before(&self.before.users, user),
-        };
-        self.users.insert(user.into(), answer);
-        answer
-    }
-
-    /// The id of a group given by name or number. `None` when there is no such name; a number need not have
-    /// one.
+    /// The id of a group, as with [`Directory::ask`].
     pub fn group(&mut self, group: &str) -> Option<u32> {
-        self.ask_group(group).id()
-    }
-
-    /// The same, for a caller that needs to know why there is no id.
-    pub fn ask_group(&mut self, group: &str) -> NameAnswer {
-        if let Some(known) = self.groups.get(group) {
-            return *known;
-        }
-        let answer = match number(group) {
-            Some(id) => NameAnswer::Known(id),
-            None => self
-                .source
-                .gid(group)
-                .or_as_before(&self.before.groups, group),
-        };
-        self.groups.insert(group.into(), answer);
-        answer
+        self.ask(NameKind::Group, group).id()
     }
 
     /// The name of a user of the system. `None` if there is none, or if the name service does not answer: the
@@ -197,10 +203,8 @@ impl Directory {
         let name = CString::new(user.name).map_err(|_| failed(Errno::EINVAL))?;
         let more = getgrouplist(&name, user.gid).map_err(failed)?;
         let more = more.into_iter().filter(|gid| *gid != user.gid);
-        Ok(std::iter::once(user.gid)
-            .chain(more)
-            .map(Gid::as_raw)
-            .collect())
+        let all = std::iter::once(user.gid).chain(more);
+        Ok(all.map(Gid::as_raw).collect())
     }
 
     /// The name of a group of the system, as with users.
@@ -220,23 +224,24 @@ impl Directory {
 }
 
 impl Source {
-    fn uid(&mut self, name: &str) -> NameAnswer {
+    fn id(&mut self, kind: NameKind, name: &str) -> NameAnswer {
         let owned = name.to_owned();
-        let question = move || Ok(User::from_name(&owned)?.map(|user| user.uid.as_raw()));
-        match self {
-            Self::System => self.ask(question, "/etc/passwd", name),
-            Self::Silent => own("/etc/passwd", name),
-            Self::Fixed(users, _) => NameAnswer::of(find(users, name)),
-        }
-    }
-
-    fn gid(&mut self, name: &str) -> NameAnswer {
-        let owned = name.to_owned();
-        let question = move || Ok(Group::from_name(&owned)?.map(|group| group.gid.as_raw()));
-        match self {
-            Self::System => self.ask(question, "/etc/group", name),
-            Self::Silent => own("/etc/group", name),
-            Self::Fixed(_, groups) => NameAnswer::of(find(groups, name)),
+        let question = move || match kind {
+            NameKind::User => Ok(User::from_name(&owned)?.map(|user| user.uid.as_raw())),
+            NameKind::Group => Ok(Group::from_name(&owned)?.map(|group| group.gid.as_raw())),
+        };
+        let file = match kind {
+            NameKind::User => "/etc/passwd",
+            NameKind::Group => "/etc/group",
+        };
+        match (self, kind) {
+            (source @ Self::System, _) => source.ask(question, file, name),
+            (Self::Silent, _) => own(file, name),
+            (Self::Fixed(entries, _), NameKind::User)
+            | (Self::Fixed(_, entries), NameKind::Group) => {
+                let found = entries.iter().find(|(own, _)| *own == name);
+                NameAnswer::of(found.map(|(_, id)| *id))
+            }
         }
     }
 
@@ -299,11 +304,6 @@ fn within<T: Send + 'static>(
     answer.recv_timeout(patience).ok()
 }
 
-fn find(entries: &[(&'static str, u32)], name: &str) -> Option<u32> {
-    let found = entries.iter().find(|(own, _)| *own == name);
-    found.map(|(_, id)| *id)
-}
-
 /// `u32::MAX` is "no id" to the kernel: chown(2).
 fn number(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -358,13 +358,13 @@ mod tests {
         }
         assert_eq!(within(PATIENCE, || 1), Some(1));
         let mut silent = Directory::silent();
-        assert_eq!(silent.ask_user("nobody-local"), NameAnswer::None);
+        assert_eq!(silent.ask(NameKind::User, "nobody-local"), NameAnswer::None);
         assert_eq!(
-            silent.ask_user("root"),
+            silent.ask(NameKind::User, "root"),
             NameAnswer::Known(0),
             "a local name"
         );
-        assert_eq!(silent.ask_group("root"), NameAnswer::Known(0));
+        assert_eq!(silent.ask(NameKind::Group, "root"), NameAnswer::Known(0));
         assert_eq!(silent.user("0"), Some(0), "a number needs nobody");
     }
 
@@ -376,10 +376,14 @@ mod tests {
         let mut silent = Directory::silent().remembering(before.names());
         assert_eq!(silent.user("remote"), Some(7000));
         assert_eq!(silent.group("remote-staff"), Some(7001));
-        assert_eq!(silent.ask_group("remote"), NameAnswer::None, "no group");
+        assert_eq!(
+            silent.ask(NameKind::Group, "remote"),
+            NameAnswer::None,
+            "no group"
+        );
         let nobody = Directory::fixed(Vec::new(), Vec::new());
         let mut gone = nobody.remembering(before.names());
-        assert_eq!(gone.ask_user("remote"), NameAnswer::Nobody);
+        assert_eq!(gone.ask(NameKind::User, "remote"), NameAnswer::Nobody);
         assert_eq!(entry("a:x:5:1::/:\nab:x:6:1::/:\n+::::\n", "ab"), Some(6));
         assert_eq!(entry("a:x\nb:x:no:1\n", "b"), None);
     }

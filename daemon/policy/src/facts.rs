@@ -201,18 +201,23 @@ impl BitOr for Needs {
 /// `unit and executable`.
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let there = || Self::NAMES.iter().filter(|(need, _)| self.has(*need));
-        let mut left = there().count();
-        for (_, name) in there() {
-            f.write_str(name)?;
-            left -= 1;
-            f.write_str(match left {
-                0 => "",
-                1 => " and ",
-                _ => ", ",
-            })?;
+        let all = Self::NAMES.iter().filter(|(need, _)| self.has(*need));
+        write_list(f, all.map(|(_, name)| *name))
+    }
+}
+
+/// Writes `one, two and three`.
+pub(crate) fn write_list<'n>(
+    f: &mut fmt::Formatter<'_>,
+    names: impl Iterator<Item = &'n str>,
+) -> fmt::Result {
+    let names: Vec<&str> = names.collect();
+    match &*names {
+        [all @ .., before, last] => {
+            all.iter().try_for_each(|name| write!(f, "{name}, "))?;
+            write!(f, "{before} and {last}")
         }
-        Ok(())
+        _ => f.write_str(&names.concat()),
     }
 }
 

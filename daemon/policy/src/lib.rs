@@ -12,7 +12,7 @@ mod permission;
 mod rule;
 mod unit;
 
-pub use directory::{Directory, NOT_KNOWN, NameAnswer, Names};
+pub use directory::{Directory, NOT_KNOWN, NameAnswer, NameKind, Names};
 pub use facts::{Digest, Executable, Fact, Facts, Namespaces, Needs, Units, UserUnit};
 pub use peer::Peer;
 pub use permission::{Permission, Permissions};

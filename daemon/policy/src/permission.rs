@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::BitOr;
 
+use crate::facts::write_list;
+
 /// One thing a peer can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Permission {
@@ -118,9 +120,8 @@ impl Permissions {
 
     /// Those there are, in their order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL
-            .into_iter()
-            .filter(move |permission| self.has(*permission))
+        let all = Permission::ALL.into_iter();
+        all.filter(move |permission| self.has(*permission))
     }
 }
 
@@ -132,30 +133,10 @@ impl BitOr for Permissions {
     }
 }
 
-impl FromIterator<Permission> for Permissions {
-    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        Self(
-            permissions
-                .into_iter()
-                .fold(0, |bits, permission| bits | permission.bit()),
-        )
-    }
-}
-
 /// `get, status and reject`.
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = self.iter().count();
-        for permission in self.iter() {
-            f.write_str(permission.as_str())?;
-            left -= 1;
-            f.write_str(match left {
-                0 => "",
-                1 => " and ",
-                _ => ", ",
-            })?;
-        }
-        Ok(())
+        write_list(f, self.iter().map(Permission::as_str))
     }
 }
 
@@ -175,7 +156,7 @@ mod tests {
         assert!(!Permissions::ADMINISTER.has(Permission::Reject));
         assert!(!Permissions::OF_AN_ACCOUNT.has(Permission::Reload));
         assert!(Permissions::NONE.is_empty() && !Permissions::USE.is_empty());
-        let all: Permissions = Permission::ALL.into_iter().collect();
+        let all = Permissions::of(&Permission::ALL);
         assert_eq!(Permissions::OF_AN_ACCOUNT | Permissions::ADMINISTER, all);
     }
 

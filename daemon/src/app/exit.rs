@@ -2,8 +2,7 @@
 //!
 //! Owns the choice between exit codes 78 and 75. It goes by the types of errors and never by their texts.
 
-use std::io;
-
+use tokend_cli::arguments::{is_lasting, is_mistake_of_store};
 use tokend_store::StoreError;
 
 use crate::reload::NotApplied;
@@ -14,7 +13,7 @@ use tokend_upstream::ClientError;
 /// Whether a person has to mend something before the daemon can run. Otherwise a restart may help: the disk was full, another daemon ran,
 /// or a part of this one died.
 pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
-    if let Some(is_mistake) = tokend_cli::arguments::is_mistake_of_store(error) {
+    if let Some(is_mistake) = is_mistake_of_store(error) {
         return is_mistake;
     }
     if let Some(error) = error.downcast_ref::<ListenError>() {
@@ -39,19 +38,9 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| !error.is_shortage())
 }
 
-/// Permissions and paths do not change by themselves.
-fn is_lasting(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::path::PathBuf;
 
     use tokend_store::{IoFailure, KeyError, OpenError, RotateError, StoreFailure};

@@ -6,7 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use tokend_config::{NameKind, Unresolved};
+use tokend_config::Unresolved;
+use tokend_policy::NameKind;
 
 /// The unknown names, in words. Each has the time it was first found unknown, and the time of its next retry, in milliseconds of the wall
 /// clock.

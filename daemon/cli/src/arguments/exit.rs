@@ -54,13 +54,8 @@ pub fn is_mistake_of_store(error: &anyhow::Error) -> Option<bool> {
             _ => true,
         });
     }
-    if let Some(error) = error.downcast_ref::<OpenError>() {
-        return Some(is_mistake_of_open(error));
-    }
-    if let Some(error) = error.downcast_ref::<KeyError>() {
-        return Some(is_mistake_of_key(error));
-    }
-    None
+    let open = error.downcast_ref().map(is_mistake_of_open);
+    open.or_else(|| error.downcast_ref().map(is_mistake_of_key))
 }
 
 fn is_mistake_of_open(error: &OpenError) -> bool {
@@ -80,12 +75,10 @@ fn is_mistake_of_key(error: &KeyError) -> bool {
 }
 
 /// Permissions and paths do not change by themselves.
-fn is_lasting(error: &io::Error) -> bool {
+pub fn is_lasting(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
     matches!(
         error.kind(),
-        io::ErrorKind::PermissionDenied
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory
+        PermissionDenied | NotFound | NotADirectory | IsADirectory
     )
 }

@@ -9,6 +9,7 @@ use tokend_config::Overrides;
 use tokend_store::{IoFailure, KeyError, OpenError, Refusal};
 
 use super::*;
+use crate::printing::tests::captured;
 
 struct Machine(TempDir);
 
@@ -59,24 +60,16 @@ impl Machine {
 
     /// With the unit files below `root`, in a thread of its own, which alone gives its privileges up.
     fn check_with(&self, args: CheckArgs) -> (Exit, String, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = std::thread::scope(|scope| {
-            let check = || {
-                let environment = Environment::of_this_process();
-                let root = self.path("root");
-                run_below(
-                    &root,
-                    &args,
-                    &environment,
-                    &mut out,
-                    &mut err,
-                    Medium::Plain,
-                )
-            };
-            scope.spawn(check).join().expect("no panic")
+        let check = |output: &mut Output<'_>| {
+            let environment = Environment::of_this_process();
+            let done = run_below(&self.path("root"), &args, &environment, output);
+            finish(done, output.err)
+        };
+        let (exit, out, err) = std::thread::scope(|scope| {
+            let checked = scope.spawn(|| captured(check));
+            checked.join().expect("no panic")
         });
-        let text = |bytes: Vec<u8>| {
-            let text = String::from_utf8(bytes).expect("UTF-8");
+        let text = |text: String| {
             assert!(!text.contains("hunter2"), "{text}");
             text.replace(&self.0.path().display().to_string(), "DIR")
         };
@@ -150,11 +143,8 @@ fn what_the_machine_is_short_of_is_no_mistake_of_what_is_checked() {
         for refusal in found {
             findings.refused(refusal.to_string(), start::is_short(refusal));
         }
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = findings
-            .print(&config, &mut out, &mut err)
-            .expect("printed");
-        let err = String::from_utf8(err).expect("UTF-8");
+        let print = |output: &mut Output<'_>| findings.print(&config, output).expect("printed");
+        let (exit, _, err) = captured(print);
         assert_eq!(exit, ends, "{err}");
         let says = |what| err.contains(what);
         let passes = ends == Exit::NotNow;
@@ -369,13 +359,11 @@ fn the_requests_of_an_account_are_shown_as_dialect_check_shows_them() {
         refresh.starts_with("of account api: none, as "),
         "{refresh}"
     );
-    let mut shown = Vec::new();
     let command = crate::arguments::DialectCommand::Check {
         file: machine.path("dialects/layered.toml"),
         dialect_dir: Some(machine.path("dialects")),
     };
-    dialect::run(&command, &mut shown, &mut Vec::new(), Medium::Plain);
-    let shown = String::from_utf8(shown).expect("UTF-8");
+    let (_, shown, _) = captured(|output| dialect::run(&command, output));
     let (_, case) = shown
         .split_once("login with tenant = north:\n")
         .expect("a case");

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::arguments::{Cli, Command};
+use crate::printing::tests::captured;
 
 fn done(line: &[&str]) -> (Exit, String, String) {
     let line = ["tokend", "dialect"].iter().chain(line);
@@ -12,10 +13,7 @@ fn done(line: &[&str]) -> (Exit, String, String) {
         Ok(Command::Dialect(command)) => command,
         other => panic!("{other:?}"),
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(&command, &mut out, &mut err, Medium::Plain);
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (exit, text(out), text(err))
+    captured(|output| run(&command, output))
 }
 
 fn good(line: &[&str]) -> String {
@@ -47,13 +45,7 @@ const MINE: (&str, &str) = (
 
 #[test]
 fn a_name_is_no_file_and_leads_to_what_takes_names() {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let command = DialectCommand::Check {
-        file: "oauth2".into(),
-        dialect_dir: None,
-    };
-    let exit = run(&command, &mut out, &mut err, Medium::Plain);
-    let err = String::from_utf8(err).expect("UTF-8");
+    let (exit, _, err) = done(&["check", "oauth2"]);
     assert_eq!(exit, Exit::Usage);
     assert!(
         err.contains("`tokend dialect show oauth2` shows it"),

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokend_store::{RedbStore, SealingKey};
 
 use super::*;
+use crate::printing::tests::captured;
 
 struct Place(TempDir);
 
@@ -28,13 +29,9 @@ impl Place {
 
     /// What the command says and how it ends; the directory is written as `DIR`.
     fn run(&self, command: &KeyCommand) -> (Exit, String, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
         let environment = Environment::default();
-        let exit = run(command, &environment, &mut out, &mut err, Medium::Plain);
-        let text = |bytes| {
-            let text = String::from_utf8(bytes).expect("UTF-8");
-            text.replace(&self.0.path().display().to_string(), "DIR")
-        };
+        let (exit, out, err) = captured(|output| run(command, &environment, output));
+        let text = |text: String| text.replace(&self.0.path().display().to_string(), "DIR");
         (exit, text(out), text(err))
     }
 

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::arguments::{Cli, Command, PolicyCommand};
+use crate::printing::tests::captured;
 
 const TEXT: &str = r#"
 admin = [{ user = 1, may = ["reload"] }]
@@ -38,12 +39,8 @@ fn explained(options: &str) -> (Exit, String, String) {
         uid: 7,
         ..Environment::default()
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = explain(&args, &environment, &mut out, &mut err, Medium::Plain);
-    let text = |bytes| {
-        let text = String::from_utf8(bytes).unwrap();
-        text.replace(&site.path().display().to_string(), "DIR")
-    };
+    let (exit, out, err) = captured(|output| explain(&args, &environment, output));
+    let text = |text: String| text.replace(&site.path().display().to_string(), "DIR");
     (exit, text(out), text(err))
 }
 

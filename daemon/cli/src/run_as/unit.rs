@@ -5,7 +5,6 @@
 
 pub(super) mod environment;
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,8 @@ const CREDENTIALS: [&str; 3] = ["etc", "run", "usr/lib"];
 const LONGEST: u64 = 1 << 20;
 
 /// The parts of the unit that matter to the daemon's start.
-#[derive(Clone, Default)]
+///
+/// Has no `Debug`, since some settings may be secrets.
 pub(crate) struct Unit {
     root: PathBuf,
     settings: Vec<(String, String)>,
@@ -39,19 +39,6 @@ pub(crate) struct Unit {
     pub(crate) has_socket: bool,
     /// Whether systemd listens for readers of metrics.
     pub(crate) has_metrics_socket: bool,
-}
-
-/// Leaves the settings out, since some may be secrets.
-impl fmt::Debug for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            root, credentials, ..
-        } = self;
-        f.debug_struct("Unit")
-            .field("root", root)
-            .field("credentials", credentials)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Whether the daemon gets a credential.
@@ -74,22 +61,18 @@ impl Unit {
         for text in files(root, "tokend.service")? {
             read(&text, &mut settings);
         }
-        let is_enabled = |name: &str| {
-            let wanted = [
-                "etc/systemd/system/sockets.target.wants",
-                "etc/systemd/system/tokend.service.requires",
-            ];
-            wanted
-                .iter()
-                .any(|dir| root.join(dir).join(name).symlink_metadata().is_ok())
+        let metrics = "tokend-metrics.socket";
+        let mut wants = ["sockets.target.wants", "tokend.service.requires"].iter();
+        let mut is_enabled = || {
+            let dir = root.join("etc/systemd/system");
+            wants.any(|wants| dir.join(wants).join(metrics).symlink_metadata().is_ok())
         };
         let mut unit = Self {
             root: root.to_owned(),
             settings,
             credentials: Vec::new(),
             has_socket: files(root, "tokend.socket").is_some(),
-            has_metrics_socket: files(root, "tokend-metrics.socket").is_some()
-                && is_enabled("tokend-metrics.socket"),
+            has_metrics_socket: files(root, metrics).is_some() && is_enabled(),
         };
         unit.credentials = unit.look_for_credentials();
         Some(unit)
@@ -132,30 +115,17 @@ impl Unit {
 
     /// `$STATE_DIRECTORY`
     pub(crate) fn state_directory(&self) -> Option<PathBuf> {
-        self.directories("StateDirectory", "/var/lib")
-            .into_iter()
-            .next()
+        self.directories("StateDirectory", "/var/lib").next()
     }
 
     /// `$RUNTIME_DIRECTORY`
     pub(crate) fn runtime_directory(&self) -> Option<PathBuf> {
-        self.directories("RuntimeDirectory", "/run")
-            .into_iter()
-            .next()
+        self.directories("RuntimeDirectory", "/run").next()
     }
 
     /// Whether systemd creates `path` for the daemon, and gives it to its user, before it starts.
     pub(crate) fn makes(&self, path: &Path) -> bool {
-        let kinds = [
-            ("StateDirectory", "/var/lib"),
-            ("RuntimeDirectory", "/run"),
-            ("LogsDirectory", "/var/log"),
-            ("CacheDirectory", "/var/cache"),
-        ];
-        let all = kinds
-            .iter()
-            .flat_map(|(key, below)| self.directories(key, below));
-        all.into_iter().any(|dir| dir == path)
+        self.own_directories().any(|dir| dir == path)
     }
 
     /// Reason the daemon cannot reach `path` at all, according to the unit.
@@ -179,15 +149,6 @@ impl Unit {
         if let Some(why) = self.hides(path) {
             return Some(why);
         }
-        let kinds = [
-            ("StateDirectory", "/var/lib"),
-            ("RuntimeDirectory", "/run"),
-            ("LogsDirectory", "/var/log"),
-            ("CacheDirectory", "/var/cache"),
-        ];
-        let own = kinds
-            .iter()
-            .flat_map(|(key, below)| self.directories(key, below));
         let named = |key: &str| {
             let paths = self.all(key).into_iter();
             paths.map(|path| PathBuf::from(path.trim_start_matches(['-', '+'])))
@@ -200,7 +161,7 @@ impl Unit {
                 .filter(|dir| path.starts_with(dir));
             above.map(|dir| dir.components().count()).max()
         };
-        let open = depth(&mut own.chain(named("ReadWritePaths")));
+        let open = depth(&mut self.own_directories().chain(named("ReadWritePaths")));
         let at = |places: &[&str]| depth(&mut places.iter().map(PathBuf::from));
         let system = match self.last("ProtectSystem") {
             Some("strict") => (at(&["/"]), "ProtectSystem=strict"),
@@ -246,11 +207,7 @@ impl Unit {
             Some(start) => name.starts_with(start),
             None => glob == name,
         };
-        match self
-            .all("ImportCredential")
-            .iter()
-            .any(|glob| matches(glob))
-        {
+        match self.all("ImportCredential").iter().any(|it| matches(it)) {
             true => UnitCredential::Unseen,
             false => UnitCredential::Absent,
         }
@@ -259,10 +216,8 @@ impl Unit {
     fn look_for_credentials(&self) -> Vec<(String, UnitCredential)> {
         let mut all = Vec::new();
         for key in ["SetCredential", "SetCredentialEncrypted"] {
-            let names = self
-                .values(key)
-                .into_iter()
-                .filter_map(|value| value.split(':').next());
+            let values = self.values(key).into_iter();
+            let names = values.filter_map(|value| value.split(':').next());
             all.extend(names.map(|name| (name.to_owned(), UnitCredential::Present)));
         }
         for key in ["LoadCredential", "LoadCredentialEncrypted"] {
@@ -284,13 +239,10 @@ impl Unit {
             };
         }
         let name = if path.is_empty() { name } else { path };
-        let stores = match may_be_encrypted {
-            true => &["credstore.encrypted", "credstore"][..],
-            false => &["credstore"][..],
-        };
+        let encrypted = may_be_encrypted.then_some("credstore.encrypted");
         let mut found = UnitCredential::Absent;
         for place in CREDENTIALS {
-            for store in stores {
+            for store in encrypted.into_iter().chain(["credstore"]) {
                 match self.root.join(place).join(store).join(name).try_exists() {
                     Ok(true) => return UnitCredential::Present,
                     Ok(false) => {}
@@ -305,26 +257,34 @@ impl Unit {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    fn directories(&self, key: &str, below: &str) -> Vec<PathBuf> {
+    /// The directories that systemd creates for the daemon.
+    fn own_directories(&self) -> impl Iterator<Item = PathBuf> {
+        let kinds = [
+            ("StateDirectory", "/var/lib"),
+            ("RuntimeDirectory", "/run"),
+            ("LogsDirectory", "/var/log"),
+            ("CacheDirectory", "/var/cache"),
+        ];
+        kinds
+            .into_iter()
+            .flat_map(|(key, below)| self.directories(key, below))
+    }
+
+    fn directories(&self, key: &str, below: &'static str) -> impl Iterator<Item = PathBuf> + use<> {
         // `NAME:LINK` makes a link beside.
         let names = self.all(key).into_iter();
-        names
-            .map(|name| Path::new(below).join(name.split(':').next().unwrap_or_default()))
-            .collect()
+        names.map(move |name| Path::new(below).join(name.split(':').next().unwrap_or_default()))
     }
 
     fn option(&self, names: &[&str]) -> Option<PathBuf> {
         let words = self.all("ExecStart");
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            if names.contains(&word.as_str()) {
-                return words.next().map(PathBuf::from);
-            }
-            let value = names
-                .iter()
-                .find_map(|name| word.strip_prefix(name)?.strip_prefix('='));
-            if let Some(value) = value {
-                return Some(value.into());
+            let rest = names.iter().find_map(|name| word.strip_prefix(name));
+            match rest.map(|rest| (rest, rest.strip_prefix('='))) {
+                Some(("", _)) => return words.next().map(PathBuf::from),
+                Some((_, Some(value))) => return Some(value.into()),
+                _ => {}
             }
         }
         None
@@ -335,11 +295,8 @@ impl Unit {
     }
 
     fn last(&self, key: &str) -> Option<&str> {
-        let mut values = self.settings.iter().rev().filter(|(own, _)| own == key);
-        values
-            .next()
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        let (_, value) = self.settings.iter().rev().find(|(own, _)| own == key)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// The values of a setting that may be found several times; an empty value drops the earlier ones.
@@ -447,15 +404,10 @@ fn expanded(value: &str) -> String {
             .iter()
             .find_map(|(letter, means)| Some((means, after.strip_prefix(letter)?)));
         match found {
-            Some((means, after)) => {
-                whole.push_str(means);
-                rest = after;
-            }
-            None => {
-                whole.push('%');
-                rest = after;
-            }
+            Some((means, _)) => whole.push_str(means),
+            None => whole.push('%'),
         }
+        rest = found.map_or(after, |(_, after)| after);
     }
     whole + rest
 }

@@ -266,7 +266,7 @@ fn rules_are_shown_as_they_are_written() {
 
 fn any_permissions() -> impl Strategy<Value = Permissions> {
     proptest::sample::subsequence(Permission::ALL.to_vec(), 0..=7)
-        .prop_map(|some| some.into_iter().collect())
+        .prop_map(|some| Permissions::of(&some))
 }
 
 prop_compose! {

@@ -166,18 +166,11 @@ fn users_that_cannot_be_looked_for_are_a_mistake_of_the_command_line() {
         uid: 7,
         ..Environment::default()
     };
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(
-        &as_user("0"),
-        &environment,
-        &mut out,
-        &mut err,
-        Medium::Plain,
-    );
+    let (exit, _, err) = captured(|output| run(&as_user("0"), &environment, output));
     assert_eq!(exit, Exit::Usage);
     assert!(
-        String::from_utf8_lossy(&err)
-            .contains("only root can look as another user: run it with sudo")
+        err.contains("only root can look as another user: run it with sudo"),
+        "{err}"
     );
 }
 

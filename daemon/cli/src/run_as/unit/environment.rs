@@ -15,15 +15,21 @@ pub(crate) enum Variable {
     Unseen,
 }
 
+impl Variable {
+    /// The value that the unit sets.
+    pub(crate) fn value(self) -> Option<String> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Unset | Self::Unseen => None,
+        }
+    }
+}
+
 impl Unit {
     /// The unit's setting of the variable `name`.
     pub(crate) fn variable(&self, name: &str) -> Variable {
         let of = |word: &str| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
-        let value = self
-            .words("Environment")
-            .iter()
-            .rev()
-            .find_map(|word| of(word));
+        let value = self.words("Environment").iter().rev().find_map(|it| of(it));
         let taken = self.words("UnsetEnvironment");
         if taken.iter().any(|word| word == name) {
             return Variable::Unset;
@@ -37,13 +43,7 @@ impl Unit {
         match value {
             Some(value) if is_taken(&value) => Variable::Unset,
             Some(value) => Variable::Set(value),
-            None if self
-                .words("PassEnvironment")
-                .iter()
-                .any(|word| word == name) =>
-            {
-                Variable::Unseen
-            }
+            None if self.words("PassEnvironment").iter().any(|it| it == name) => Variable::Unseen,
             None => Variable::Unset,
         }
     }
@@ -59,10 +59,9 @@ impl Unit {
 fn words(value: &str) -> Vec<String> {
     let mut rest = value.trim_start();
     let mut all = Vec::new();
-    while !rest.is_empty() {
-        let Some((word, after)) = word(rest) else {
-            break;
-        };
+    while !rest.is_empty()
+        && let Some((word, after)) = word(rest)
+    {
         all.push(word);
         rest = after.trim_start();
     }
