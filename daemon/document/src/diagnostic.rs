@@ -28,6 +28,23 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    fn new(
+        file: Arc<str>,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+        excerpt: Option<Excerpt>,
+    ) -> Self {
+        Self {
+            file: match file.contains(char::is_control) {
+                true => line(&file).into(),
+                false => file,
+            },
+            message: line(&message.into()),
+            help: help.into().as_deref().map(line),
+            excerpt,
+        }
+    }
+
     /// The name of the document it is in.
     pub fn file(&self) -> &str {
         &self.file
@@ -92,25 +109,20 @@ impl Diagnostics {
         help: impl Into<Option<String>>,
     ) {
         // Counting lines is the slow part, so it is skipped for diagnostics that are dropped.
-        if self.is_full() {
-            self.more += 1;
-            return;
-        }
-        let file = span.source.shared_name();
-        self.push(file, message.into(), help.into(), Some(span.excerpt(mark)));
+        self.keep(|| {
+            let file = span.source.shared_name();
+            Diagnostic::new(file, message, help, Some(span.excerpt(mark)))
+        });
     }
 
     /// Notes a syntax error; only text of its line that cannot be a secret is shown.
     pub fn add_syntax(&mut self, syntax: &Syntax) {
-        if self.is_full() {
-            self.more += 1;
-            return;
-        }
-        let Syntax { span, message } = syntax;
-        let source = &span.source;
-        let excerpt = Excerpt::of_broken(source, &span.range);
-        let help = is_foreign(source.text()).then(|| source.language().is_toml().to_owned());
-        self.push(source.shared_name(), message.clone(), help, Some(excerpt));
+        self.keep(|| {
+            let source = &syntax.span.source;
+            let excerpt = Excerpt::of_broken(source, &syntax.span.range);
+            let help = is_foreign(source.text()).then(|| source.language().is_toml().to_owned());
+            Diagnostic::new(source.shared_name(), &*syntax.message, help, Some(excerpt))
+        });
     }
 
     /// Notes a mistake about a whole document.
@@ -120,20 +132,13 @@ impl Diagnostics {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        if self.is_full() {
-            self.more += 1;
-            return;
-        }
-        self.push(file.into(), message.into(), help.into(), None);
+        self.keep(|| Diagnostic::new(file.into(), message, help, None));
     }
 
     /// Adds the mistakes of other documents.
     pub fn extend(&mut self, others: Self) {
         for other in others.kept {
-            match self.is_full() {
-                true => self.more += 1,
-                false => self.keep(other),
-            }
+            self.keep(|| other);
         }
         self.more += others.more;
     }
@@ -177,27 +182,13 @@ impl Diagnostics {
         self
     }
 
-    fn push(
-        &mut self,
-        file: Arc<str>,
-        message: String,
-        help: Option<String>,
-        excerpt: Option<Excerpt>,
-    ) {
-        let file = match file.contains(char::is_control) {
-            true => line(&file).into(),
-            false => file,
-        };
-        self.keep(Diagnostic {
-            file,
-            message: line(&message),
-            help: help.as_deref().map(line),
-            excerpt,
-        });
-    }
-
     /// Keeps a diagnostic once: a place that several readers check is not reported again by each of them.
-    fn keep(&mut self, diagnostic: Diagnostic) {
+    fn keep(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
+        let diagnostic = diagnostic();
         if !self.kept.contains(&diagnostic) {
             self.kept.push(diagnostic);
         }

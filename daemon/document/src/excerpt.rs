@@ -48,9 +48,7 @@ impl Excerpt {
             let after = after.split_once('#').map_or(after, |(code, _comment)| code);
             return Self::join(line, column, before, marked, after);
         }
-        let (key, value) = whole
-            .split_once('=')
-            .map_or(("", &*whole), |(key, value)| (key, value));
+        let (key, value) = whole.split_once('=').unwrap_or(("", &whole));
         let equals = if key.is_empty() { "" } else { "=" };
         let shown = if value.trim().is_empty() { value } else { MASK };
         let key_part = format!("{key}{equals}");
@@ -99,8 +97,8 @@ fn is_harmless(language: &dyn Language, line: &str) -> bool {
 
 /// Line and column of `range`, and its line cut in three: before, within, after. A range over several lines ends with its first.
 fn locate<'a>(file: &'a str, range: &Range<usize>) -> (usize, usize, &'a str, &'a str, &'a str) {
-    let start = floor(file, range.start);
-    let end = floor(file, range.end.max(start));
+    let start = file.floor_char_boundary(range.start);
+    let end = file.floor_char_boundary(range.end.max(start));
     let (before, rest) = file.split_at(start);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let line_end = start + rest.find('\n').unwrap_or(rest.len());
@@ -111,14 +109,6 @@ fn locate<'a>(file: &'a str, range: &Range<usize>) -> (usize, usize, &'a str, &'
     let marked = file.get(start..end).unwrap_or_default();
     let after = file.get(end..line_end).unwrap_or_default();
     (line, column, before, marked, after)
-}
-
-/// The last character boundary at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len()))
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
 }
 
 fn beginning_of(text: &str) -> String {

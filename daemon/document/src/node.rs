@@ -85,11 +85,9 @@ impl Content<'_> {
             Self::Datetime(date) => Content::Datetime(date),
             Self::Array(items) => Content::Array(items.into_iter().map(Node::into_owned).collect()),
             Self::Table(table) => {
-                let entries = table.entries.into_iter();
-                let entries = entries.map(|(key, node)| (key.into_owned(), node.into_owned()));
-                Content::Table(Table {
-                    entries: entries.collect(),
-                })
+                let own = |(key, node): (Key<'_>, Node<'_>)| (key.into_owned(), node.into_owned());
+                let entries = table.entries.into_iter().map(own).collect();
+                Content::Table(Table { entries })
             }
         }
     }
@@ -161,11 +159,10 @@ impl<'t> Node<'t> {
         };
         if errors.is_empty() {
             let content = Content::Table(read_table(table.into_inner(), &place));
-            let span = Span {
-                source: Arc::clone(source),
-                range: 0..0,
-            };
-            return Ok(Self { span, content });
+            return Ok(Self {
+                content,
+                ..Self::empty(source)
+            });
         }
         let syntax = |error: toml::de::Error| Syntax {
             span: place(error.span().unwrap_or(0..0)),
@@ -200,9 +197,9 @@ impl Node<'static> {
         match Node::parse(source, source.text(), |range| range) {
             Ok(node) => Some(node.into_owned()),
             Err(errors) => {
-                errors
-                    .iter()
-                    .for_each(|error| diagnostics.add_syntax(error));
+                for error in &errors {
+                    diagnostics.add_syntax(error);
+                }
                 None
             }
         }

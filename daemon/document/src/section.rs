@@ -85,11 +85,6 @@ impl<'p> Section<'p> {
         self.refused.push(key);
     }
 
-    /// The value of a key that may hold a secret by mistake: no report shows it.
-    pub fn take_secret(&mut self, key: &'p str) -> Option<Value<'p>> {
-        self.take(key).map(Value::hidden)
-    }
-
     /// The value of a required key; `what` describes its purpose.
     pub fn require(
         &mut self,
@@ -99,11 +94,8 @@ impl<'p> Section<'p> {
     ) -> Option<Value<'p>> {
         let value = self.take(key);
         if value.is_none() {
-            self.note(
-                diagnostics,
-                format!("`{key}` is missing"),
-                format!("add `{key}`: {what}"),
-            );
+            let help = format!("add `{key}`: {what}");
+            self.note(diagnostics, format!("`{key}` is missing"), help);
         }
         value
     }

@@ -9,7 +9,10 @@ fn what_could_be_a_secret_is_in_no_report() {
     );
     let mut diagnostics = Diagnostics::default();
     let mut section = Section::root(&node);
-    let password = section.take_secret("password").expect("it is there");
+    let password = section
+        .take("password")
+        .map(Value::hidden)
+        .expect("it is there");
     password.note(&mut diagnostics, "not here", None);
     let _none: Option<()> = password
         .shown()
