@@ -83,11 +83,8 @@ impl Dialect {
 }
 
 fn hash(parts: &BTreeSet<String>) -> u64 {
-    let text: Vec<u8> = parts
-        .iter()
-        .flat_map(|part| part.bytes().chain([0]))
-        .collect();
-    fnv1a(&text)
+    let text = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    fnv1a(&text.collect::<Vec<u8>>())
 }
 
 /// Every part of a request, with its place.
@@ -107,11 +104,8 @@ fn parts(request: &Request<Bytes>) -> BTreeSet<String> {
     }
     for (name, value) in request.headers() {
         if !NOT_ASKED.contains(name) {
-            add(
-                "header",
-                name.as_str(),
-                &String::from_utf8_lossy(value.as_bytes()),
-            );
+            let value = String::from_utf8_lossy(value.as_bytes());
+            add("header", name.as_str(), &value);
         }
     }
     let media = request.headers().get(header::CONTENT_TYPE);

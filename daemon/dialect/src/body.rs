@@ -2,6 +2,8 @@
 //!
 //! Owns encoding. Values are always escaped by the encoder of their format, never pasted into text.
 
+use std::mem::discriminant;
+
 use bytes::Bytes;
 use serde_json::{Map, Number, Value};
 use zeroize::Zeroizing;
@@ -9,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::{
     fields::RequestError,
     names::Placeholder,
-    overlay::overlay,
+    overlay::{effective, overlay},
     template::{Place, Template, Values},
 };
 
@@ -34,72 +36,47 @@ pub(crate) enum Json {
 }
 
 /// A body ready to be sent.
-pub(crate) enum FilledBody {
-    None,
-    Form(Zeroizing<String>),
-    Json(Vec<u8>),
-}
-
-impl FilledBody {
+#[derive(Default)]
+pub(crate) struct FilledBody {
     /// The media type, without a charset: the definitions of both formats fix it.
-    pub(crate) fn media(&self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Form(_) => Some("application/x-www-form-urlencoded"),
-            Self::Json(_) => Some("application/json"),
-        }
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        match self {
-            Self::None => Bytes::new(),
-            Self::Form(text) => Bytes::copy_from_slice(text.as_bytes()),
-            Self::Json(json) => Bytes::from(json),
-        }
-    }
+    pub(crate) media: Option<&'static str>,
+    pub(crate) bytes: Bytes,
 }
 
 impl Body {
     /// Fills the body in the format of the last layer; earlier bodies of the same format supply the names that it does not set itself.
     pub(crate) fn fill(bodies: &[&Self], values: Values<'_>) -> Result<FilledBody, RequestError> {
-        match bodies.last() {
-            None | Some(Self::None) => Ok(FilledBody::None),
-            Some(Self::Form(_)) => form(bodies, values),
-            Some(Self::Json(_)) => json(bodies, values),
+        let Some(last) = bodies.last() else {
+            return Ok(FilledBody::default());
+        };
+        let is_other = |body: &&Self| discriminant(*body) != discriminant(*last);
+        let bodies = bodies.rsplit(is_other).next().unwrap_or_default();
+        match last {
+            Self::None => Ok(FilledBody::default()),
+            Self::Form(_) => form(bodies, values),
+            Self::Json(_) => json(bodies, values),
         }
     }
 
-    pub(crate) fn placeholders(&self) -> Vec<(&Placeholder, bool)> {
+    pub(crate) fn placeholders(&self) -> Vec<&Placeholder> {
         match self {
             Self::None => Vec::new(),
             Self::Form(entries) => entries
                 .iter()
                 .flat_map(|(name, value)| name.placeholders().chain(value.placeholders()))
                 .collect(),
-            Self::Json(json) => {
-                let mut placeholders = Vec::new();
-                json.collect_placeholders(&mut placeholders);
-                placeholders
-            }
+            Self::Json(json) => json.placeholders(),
         }
     }
 }
 
 fn form(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError> {
-    let mut entries: Vec<&(Template, Template)> = Vec::new();
-    for body in bodies {
-        match body {
-            Body::Form(own) => {
-                for entry in own {
-                    entries.retain(|earlier| earlier.0 != entry.0);
-                    entries.push(entry);
-                }
-            }
-            Body::None | Body::Json(_) => entries.clear(),
-        }
-    }
+    let entries = bodies.iter().flat_map(|body| match body {
+        Body::Form(entries) => &**entries,
+        Body::None | Body::Json(_) => &[],
+    });
     let mut form = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in entries {
+    for (name, value) in effective(entries) {
         if let (Some(name), Some(value)) = (
             name.fill(values, Place::Encoded)?,
             value.fill(values, Place::Encoded)?,
@@ -107,34 +84,33 @@ fn form(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
             form.append_pair(&name.text, &value.text);
         }
     }
-    Ok(FilledBody::Form(Zeroizing::new(form.finish())))
+    let form = Zeroizing::new(form.finish());
+    Ok(FilledBody {
+        media: Some("application/x-www-form-urlencoded"),
+        bytes: Bytes::copy_from_slice(form.as_bytes()),
+    })
 }
 
 fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError> {
     let mut filled = Value::Null;
     for body in bodies {
-        match body {
-            Body::Json(json) => match json.fill(values)? {
-                Some(own) => overlay(&mut filled, own),
-                // The body itself stays, even when nothing in it has a value.
-                None if filled.is_null() => filled = json.hollow(),
-                None => {}
-            },
-            Body::None | Body::Form(_) => filled = Value::Null,
+        let Body::Json(json) = body else { continue };
+        match json.fill(values)? {
+            Some(own) => overlay(&mut filled, own),
+            // The body itself stays, even when nothing in it has a value.
+            None if filled.is_null() && matches!(json, Json::Object(_)) => {
+                filled = Value::Object(Map::new());
+            }
+            None => {}
         }
     }
-    Ok(FilledBody::Json(filled.to_string().into_bytes()))
+    Ok(FilledBody {
+        media: Some("application/json"),
+        bytes: filled.to_string().into(),
+    })
 }
 
 impl Json {
-    /// The value with everything left out that has no value.
-    fn hollow(&self) -> Value {
-        match self {
-            Self::Object(_) => Value::Object(Map::new()),
-            _ => Value::Null,
-        }
-    }
-
     /// `None` if the whole value is left out because an optional field is missing.
     fn fill(&self, values: Values<'_>) -> Result<Option<Value>, RequestError> {
         Ok(Some(match self {
@@ -168,19 +144,15 @@ impl Json {
         }))
     }
 
-    fn collect_placeholders<'a>(&'a self, placeholders: &mut Vec<(&'a Placeholder, bool)>) {
+    fn placeholders(&self) -> Vec<&Placeholder> {
         match self {
-            Self::Null | Self::Boolean(_) | Self::Number(_) => {}
-            Self::Text(template) => placeholders.extend(template.placeholders()),
-            Self::Array(items) => items
+            Self::Null | Self::Boolean(_) | Self::Number(_) => Vec::new(),
+            Self::Text(template) => template.placeholders().collect(),
+            Self::Array(items) => items.iter().flat_map(Self::placeholders).collect(),
+            Self::Object(members) => members
                 .iter()
-                .for_each(|item| item.collect_placeholders(placeholders)),
-            Self::Object(members) => {
-                for (name, member) in members {
-                    placeholders.extend(name.placeholders());
-                    member.collect_placeholders(placeholders);
-                }
-            }
+                .flat_map(|(name, member)| name.placeholders().chain(member.placeholders()))
+                .collect(),
         }
     }
 }

@@ -47,6 +47,14 @@ struct CatalogEntry {
     builtin: bool,
 }
 
+impl CatalogEntry {
+    /// The number of dialects it extends, one through the other; counted up to the limit.
+    fn ancestors(&self, known: &BTreeMap<String, Self>) -> usize {
+        let base = |entry: &&Self| known.get(entry.dialect.extends.as_deref()?);
+        std::iter::successors(base(&self), base).take(DEPTH).count()
+    }
+}
+
 /// There is no dialect of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no dialect `{name}`{}", suggestion(name, known.iter().map(String::as_str)))]
@@ -84,10 +92,9 @@ impl Catalog {
     ) -> Result<Self, Vec<DialectError>> {
         let mut catalog = self.clone();
         let errors = catalog.add_all(files, false);
-        if errors.is_empty() {
-            Ok(catalog)
-        } else {
-            Err(errors)
+        match errors.is_empty() {
+            true => Ok(catalog),
+            false => Err(errors),
         }
     }
 
@@ -96,14 +103,11 @@ impl Catalog {
     /// # Errors
     /// There is no dialect of this name; the error has the nearest name.
     pub fn find(&self, name: &str) -> Result<&Arc<Dialect>, UnknownDialect> {
-        let unknown = || UnknownDialect {
+        let known = self.dialects.get(name).map(|known| &known.dialect);
+        known.ok_or_else(|| UnknownDialect {
             name: name.to_owned(),
             known: self.dialects.keys().cloned().collect(),
-        };
-        self.dialects
-            .get(name)
-            .map(|known| &known.dialect)
-            .ok_or_else(unknown)
+        })
     }
 
     /// All dialects in the order of their names, each with whether it is compiled in.
@@ -138,27 +142,21 @@ impl Catalog {
                     .is_none_or(|base| self.dialects.contains_key(base))
             });
             if ready.is_empty() {
-                let known: Vec<&str> = self
-                    .dialects
-                    .keys()
-                    .chain(&names)
-                    .map(String::as_str)
-                    .collect();
+                let known = self.dialects.keys().chain(&names);
+                let known: Vec<&str> = known.map(String::as_str).collect();
                 errors.extend(rest.iter().filter_map(|file| file.stuck(&rest, &known)));
                 break;
             }
             waiting = rest;
             for file in ready {
                 match file.compile(&self.dialects) {
-                    Ok((name, tree, dialect)) => {
-                        let _none = self.dialects.insert(
-                            name,
-                            CatalogEntry {
-                                dialect,
-                                tree,
-                                builtin,
-                            },
-                        );
+                    Ok((tree, dialect)) => {
+                        let entry = CatalogEntry {
+                            dialect: Arc::new(dialect),
+                            tree: Arc::new(tree),
+                            builtin,
+                        };
+                        let _none = self.dialects.insert(file.name, entry);
                     }
                     Err(error) => errors.push(error),
                 }
@@ -174,16 +172,10 @@ impl Catalog {
 /// # Errors
 /// Everything that is wrong with it, each with file, line, column and what would be valid.
 pub fn parse(file: &str, text: &str, catalog: &Catalog) -> Result<Dialect, DialectError> {
-    let taken = |name: &str| {
-        catalog
-            .dialects
-            .get(name)
-            .is_some_and(|known| known.builtin)
-    };
+    let known = &catalog.dialects;
+    let taken = |name: &str| known.get(name).is_some_and(|known| known.builtin);
     let file = File::read(file, text.to_owned(), taken, 0)?;
-    let (tree, depth) = file.resolve(&catalog.dialects)?;
-    file.check_depth(depth)?;
-    compile::compile(&file.name, Some(&file.text), Value::from(&tree))
+    Ok(file.compile(known)?.1)
 }
 
 /// A dialect file that was read but not yet compiled.
@@ -206,33 +198,21 @@ impl File {
         let tree = merge::read(file, &text, &mut diagnostics);
         if let Some(tree) = tree.as_ref().map(Value::from) {
             let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            if name.is_empty()
-                || name.len() > 63
-                || name.starts_with('-')
-                || !name.chars().all(letter)
-            {
+            let is_short = (1..=63).contains(&name.len());
+            if !is_short || name.starts_with('-') || !name.chars().all(letter) {
+                let message = format!("`{name}` cannot be the name of a dialect");
                 let help = "a dialect's file name is its name: small letters, digits and `-`, at most 63, and `.toml`";
-                tree.note(
-                    &mut diagnostics,
-                    format!("`{name}` cannot be the name of a dialect"),
-                    Some(help.to_owned()),
-                );
+                tree.note(&mut diagnostics, message, help.to_owned());
             }
             if before >= FILES {
-                tree.note(
-                    &mut diagnostics,
-                    format!("there are more than {FILES} dialects"),
-                    None,
-                );
+                let message = format!("there are more than {FILES} dialects");
+                tree.note(&mut diagnostics, message, None);
             }
             if taken(&name) {
+                let message = format!("there is a dialect `{name}` already");
                 let help =
                     format!("rename the file; the new dialect can say `extends = \"{name}\"`");
-                tree.note(
-                    &mut diagnostics,
-                    format!("there is a dialect `{name}` already"),
-                    Some(help),
-                );
+                tree.note(&mut diagnostics, message, help);
             }
         }
         match tree {
@@ -255,21 +235,21 @@ impl File {
         }
     }
 
+    /// The dialect, and its tree for those that extend it.
     fn compile(
-        self,
+        &self,
         known: &BTreeMap<String, CatalogEntry>,
-    ) -> Result<(String, Arc<Node<'static>>, Arc<Dialect>), DialectError> {
-        let (tree, depth) = self.resolve(known)?;
-        self.check_depth(depth)?;
+    ) -> Result<(Node<'static>, Dialect), DialectError> {
+        let tree = self.resolve(known)?;
         let dialect = compile::compile(&self.name, Some(&self.text), Value::from(&tree))?;
-        Ok((self.name, Arc::new(tree), Arc::new(dialect)))
+        Ok((tree, dialect))
     }
 
-    /// The tree laid over that of the dialect it extends, without the parts that `without` removes; and the length of its chain of bases.
+    /// The tree laid over that of the dialect it extends, without the parts that `without` removes.
     fn resolve(
         &self,
         known: &BTreeMap<String, CatalogEntry>,
-    ) -> Result<(Node<'static>, usize), DialectError> {
+    ) -> Result<Node<'static>, DialectError> {
         let mut diagnostics = Diagnostics::default();
         let extends = self
             .key("extends")
@@ -279,10 +259,14 @@ impl File {
             .and_then(|node| Some((node, node.strings(&mut diagnostics)?)));
         let mut base = None;
         if let Some((node, name)) = extends {
-            base = known.get(name).map(|known| (*known.tree).clone());
-            if base.is_none() {
+            let Some(entry) = known.get(name) else {
                 let names: Vec<&str> = known.keys().map(String::as_str).collect();
                 return Err(self.without_base(node, name, &names));
+            };
+            base = Some((*entry.tree).clone());
+            if entry.ancestors(known) >= DEPTH {
+                let message = format!("a dialect can have at most {DEPTH} ancestors");
+                node.note(&mut diagnostics, message, None);
             }
         }
         match (without, &mut base) {
@@ -296,35 +280,18 @@ impl File {
             return Err(DialectError::new(&self.name, diagnostics));
         }
         let Some(mut tree) = base else {
-            return Ok((self.tree.clone(), 0));
+            return Ok(self.tree.clone());
         };
-        let depth = 1 + lineage(extends.map(|(_, name)| name), known);
         merge::merge(&mut tree, self.tree.clone());
-        Ok((tree, depth))
+        Ok(tree)
     }
 
     /// The error for a dialect whose base does not exist.
     fn without_base(&self, node: Value<'_>, base: &str, known: &[&str]) -> DialectError {
         let mut diagnostics = Diagnostics::default();
-        node.note(
-            &mut diagnostics,
-            format!("there is no dialect `{base}`"),
-            choose_from(base, known),
-        );
+        let message = format!("there is no dialect `{base}`");
+        node.note(&mut diagnostics, message, choose_from(base, known));
         DialectError::without_base(&self.name, base, diagnostics)
-    }
-
-    fn check_depth(&self, depth: usize) -> Result<(), DialectError> {
-        let Some(node) = self.key("extends").filter(|_| depth > DEPTH) else {
-            return Ok(());
-        };
-        let mut diagnostics = Diagnostics::default();
-        node.note(
-            &mut diagnostics,
-            format!("a dialect can have at most {DEPTH} ancestors"),
-            None,
-        );
-        Err(DialectError::new(&self.name, diagnostics))
     }
 
     /// Why a file could not be compiled: its base is missing, or it extends itself. `None` when another file is to blame.
@@ -365,17 +332,4 @@ fn take_out(
             node.note(diagnostics, message, None);
         }
     }
-}
-
-/// The length of the chain of bases of the named dialect.
-fn lineage(name: Option<&str>, known: &BTreeMap<String, CatalogEntry>) -> usize {
-    let mut count = 0;
-    let mut next = name.and_then(|name| known.get(name));
-    while let Some(CatalogEntry { dialect, .. }) = next
-        && count <= DEPTH
-    {
-        count += 1;
-        next = dialect.extends.as_deref().and_then(|base| known.get(base));
-    }
-    count.saturating_sub(1)
 }

@@ -12,7 +12,7 @@ use crate::{
     fields::{
         ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, STANDARD, UsedBy,
     },
-    names::{Names, OptionSpec, Placeholder},
+    names::{Names, OptionSpec, ValueKind},
     pacing::DefaultPacing,
     rejection::Rejection,
     reply::{ProviderReply, classify::Silence, plan::ReplyPlan},
@@ -231,18 +231,16 @@ impl Dialect {
             (UsedBy::Refresh, &self.refresh),
         ] {
             let layers = plan.iter().flat_map(&layers);
-            for (placeholder, optional) in layers.flat_map(Layer::placeholders) {
-                let Placeholder::Field(name) = placeholder else {
-                    continue;
-                };
-                match uses.iter_mut().find(|field| field.name == *name) {
+            let placeholders = layers.flat_map(Layer::placeholders);
+            for place in placeholders.filter(|it| it.value == ValueKind::Field) {
+                match uses.iter_mut().find(|field| field.name == place.name) {
                     Some(field) => {
-                        field.required |= !optional;
+                        field.required |= !place.optional;
                         if field.used_by != used_by {
                             field.used_by = UsedBy::Both;
                         }
                     }
-                    None => uses.push(self.field_use(name, !optional, used_by)),
+                    None => uses.push(self.field_use(&place.name, !place.optional, used_by)),
                 }
             }
         }

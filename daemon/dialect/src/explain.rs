@@ -90,28 +90,18 @@ impl Dialect {
         }
         if let Some(message) = reply.provider_message() {
             line(&mut out, "code", message.code.as_deref().unwrap_or("none"));
-            line(
-                &mut out,
-                "text",
-                if message.text.is_empty() {
-                    "none"
-                } else {
-                    &message.text
-                },
-            );
-        }
-        match reply.provider_message().map(|message| message.spent) {
-            Some(SpentTokens::RefreshToken) => {
-                line(&mut out, "processed", processed_words(Processed::Maybe))
+            let text = Some(&*message.text).filter(|text| !text.is_empty());
+            line(&mut out, "text", text.unwrap_or("none"));
+            match message.spent {
+                SpentTokens::RefreshToken => {
+                    line(&mut out, "processed", processed_words(Processed::Maybe))
+                }
+                SpentTokens::AccessToken if self.refresh_ends_access_token() => {
+                    let words = "yes: the access token before may be ended by it";
+                    line(&mut out, "processed", words);
+                }
+                SpentTokens::AccessToken | SpentTokens::Nothing => {}
             }
-            Some(SpentTokens::AccessToken) if self.refresh_ends_access_token() => {
-                line(
-                    &mut out,
-                    "processed",
-                    "yes: the access token before may be ended by it",
-                );
-            }
-            Some(SpentTokens::AccessToken | SpentTokens::Nothing) | None => {}
         }
         line(&mut out, "then", consequence(&reply));
         out
@@ -191,10 +181,8 @@ fn render(request: &Request<Bytes>) -> String {
     let mut out = format!("{} {}\n", request.method(), request.uri());
     for (name, value) in request.headers() {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let shown = match value
-            .strip_prefix("Basic ")
-            .and_then(|text| STANDARD.decode(text).ok())
-        {
+        let pair = value.strip_prefix("Basic ");
+        let shown = match pair.and_then(|text| STANDARD.decode(text).ok()) {
             Some(pair) => format!("Basic base64({})", String::from_utf8_lossy(&pair)),
             None => value.into_owned(),
         };

@@ -32,9 +32,9 @@ pub struct Fields {
     values: BTreeMap<String, FieldValue>,
 }
 
-enum FieldValue {
-    Plain(String),
-    Secret(SecretString),
+struct FieldValue {
+    text: SecretString,
+    secret: bool,
 }
 
 impl Fields {
@@ -46,15 +46,17 @@ impl Fields {
 
     /// Sets a value that may be shown: a user name, a client id, a scope.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
-        let _previous = self
-            .values
-            .insert(name.into(), FieldValue::Plain(value.into()));
-        self
+        let text: String = value.into();
+        self.insert(name.into(), text.into(), false)
     }
 
     /// Sets a value that is never shown: a password, a client secret, a token.
     pub fn set_secret(&mut self, name: impl Into<String>, value: SecretString) -> &mut Self {
-        let _previous = self.values.insert(name.into(), FieldValue::Secret(value));
+        self.insert(name.into(), value, true)
+    }
+
+    fn insert(&mut self, name: String, text: SecretString, secret: bool) -> &mut Self {
+        let _previous = self.values.insert(name, FieldValue { text, secret });
         self
     }
 
@@ -66,17 +68,13 @@ impl Fields {
 
     /// The value of a field; an empty one counts as absent, as in form decoders.
     pub(crate) fn expose(&self, name: &str) -> Option<&str> {
-        let value = match self.values.get(name)? {
-            FieldValue::Plain(text) => text.as_str(),
-            FieldValue::Secret(secret) => secret.expose_secret(),
-        };
+        let value = self.values.get(name)?.text.expose_secret();
         (!value.is_empty()).then_some(value)
     }
 
     /// Whether the field must not be shown: it was set as a secret, or its name is that of a secret.
     pub(crate) fn is_secret(&self, name: &str) -> bool {
-        matches!(self.values.get(name), Some(FieldValue::Secret(_)))
-            || STANDARD.contains(&(name, true))
+        self.values.get(name).is_some_and(|value| value.secret) || STANDARD.contains(&(name, true))
     }
 
     /// Every secret value, to be redacted from messages about a reply. `declared` names the dialect's own secrets.
@@ -93,10 +91,9 @@ impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         for name in self.values.keys() {
-            let shown = if self.is_secret(name) {
-                "[redacted]"
-            } else {
-                self.expose(name).unwrap_or_default()
+            let shown = match self.is_secret(name) {
+                true => "[redacted]",
+                false => self.expose(name).unwrap_or_default(),
             };
             map.entry(name, &shown);
         }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use tokend_document::{Content, Diagnostics, Mark, Node, Source, Span, Table};
+use tokend_document::{Content, Diagnostics, Node, Source, Table, Value};
 
 use crate::language::DialectLanguage;
 
@@ -15,16 +15,9 @@ const FILE_LIMIT: usize = 256 * 1024;
 /// Reads TOML text; reports several syntax mistakes at once.
 pub(crate) fn read(file: &str, text: &str, diagnostics: &mut Diagnostics) -> Option<Node<'static>> {
     if text.len() > FILE_LIMIT {
-        let source = Source::new(file, String::new(), &DialectLanguage);
-        let range = 0..0;
+        let empty = Node::empty(&Source::new(file, String::new(), &DialectLanguage));
         let help = format!("a dialect is at most {FILE_LIMIT} bytes long");
-        diagnostics.add(
-            &Span { source, range },
-            Mark::Shown,
-            "the file is too long",
-            help,
-        );
-        return None;
+        return Value::from(&empty).wrong(diagnostics, "the file is too long", help);
     }
     let source = Source::new(file, text.to_owned(), &DialectLanguage);
     Node::read(&source, diagnostics)
@@ -144,10 +137,9 @@ fn collect_paths(node: &Node<'_>, prefix: &str, depth: usize, found: &mut Vec<St
         return;
     }
     for (key, child) in &table.entries {
-        let path = if prefix.is_empty() {
-            key.name.to_string()
-        } else {
-            format!("{prefix}.{}", key.name)
+        let path = match prefix {
+            "" => key.name.to_string(),
+            _ => format!("{prefix}.{}", key.name),
         };
         collect_paths(child, &path, depth + 1, found);
         found.push(path);
@@ -163,12 +155,10 @@ pub(crate) fn to_toml(node: &Node<'_>) -> toml::Value {
         Content::Boolean(flag) => toml::Value::Boolean(*flag),
         Content::Datetime(date) => toml::Value::Datetime(*date),
         Content::Array(items) => toml::Value::Array(items.iter().map(to_toml).collect()),
-        Content::Table(table) => toml::Value::Table(
-            table
-                .entries
-                .iter()
-                .map(|(key, node)| (key.name.to_string(), to_toml(node)))
-                .collect(),
-        ),
+        Content::Table(table) => {
+            let entries = table.entries.iter();
+            let entries = entries.map(|(key, node)| (key.name.to_string(), to_toml(node)));
+            toml::Value::Table(entries.collect())
+        }
     }
 }

@@ -2,11 +2,22 @@
 
 use crate::fields::STANDARD;
 
-/// The meaning of a placeholder.
+/// A place in a template for a value of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Placeholder {
-    Field(String),
-    Option { name: String, path: bool },
+pub(crate) struct Placeholder {
+    pub(crate) name: String,
+    pub(crate) value: ValueKind,
+    /// Whether the account may have no value for it.
+    pub(crate) optional: bool,
+}
+
+/// The kind of value that fills a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueKind {
+    Field,
+    Option,
+    /// An option that is a path, which is put into a path as it is.
+    Path,
 }
 
 /// A field that a dialect declares besides the standard ones.
@@ -40,15 +51,14 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn placeholder(&self, name: &str) -> Option<Placeholder> {
-        if let Some(option) = self.option(name) {
-            return Some(Placeholder::Option {
-                name: option.name.clone(),
-                path: option.path,
-            });
+    pub(crate) fn kind_of(&self, name: &str) -> Option<ValueKind> {
+        let is_standard = || STANDARD.iter().any(|(known, _)| *known == name);
+        match self.option(name) {
+            Some(option) if option.path => Some(ValueKind::Path),
+            Some(_) => Some(ValueKind::Option),
+            None if is_standard() || self.field(name).is_some() => Some(ValueKind::Field),
+            None => None,
         }
-        let field = STANDARD.iter().any(|(known, _)| *known == name) || self.field(name).is_some();
-        field.then(|| Placeholder::Field(name.to_owned()))
     }
 
     pub(crate) fn option(&self, name: &str) -> Option<&OptionSpec> {

@@ -1,4 +1,4 @@
-//! JSON laid over JSON.
+//! What comes later, laid over what came before: JSON, and entries by name.
 
 use serde_json::Value;
 
@@ -15,4 +15,16 @@ pub(crate) fn overlay(base: &mut Value, own: Value) {
         }
         (base, own) => *base = own,
     }
+}
+
+/// Later entries replace earlier ones of the same name.
+pub(crate) fn effective<'a, K: PartialEq, V>(
+    entries: impl Iterator<Item = &'a (K, V)>,
+) -> Vec<&'a (K, V)> {
+    let mut found: Vec<&(K, V)> = Vec::new();
+    for entry in entries {
+        found.retain(|earlier| earlier.0 != entry.0);
+        found.push(entry);
+    }
+    found
 }

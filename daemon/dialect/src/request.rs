@@ -12,7 +12,8 @@ use crate::{
     body::{Body, FilledBody},
     endpoint::Endpoint,
     fields::{ExchangeKind, RequestError},
-    names::{Names, Placeholder},
+    names::{Names, Placeholder, ValueKind},
+    overlay::effective,
     template::{Beginning, Filled, Place, Template, Values},
 };
 
@@ -80,11 +81,11 @@ impl Layer {
     /// Whether it has a placeholder for this field.
     pub(crate) fn uses(&self, field: &str) -> bool {
         let mut placeholders = self.placeholders().into_iter();
-        placeholders.any(|(it, _)| matches!(it, Placeholder::Field(name) if name == field))
+        placeholders.any(|it| it.value == ValueKind::Field && it.name == field)
     }
 
     /// Every placeholder, with whether it may be absent.
-    pub(crate) fn placeholders(&self) -> Vec<(&Placeholder, bool)> {
+    pub(crate) fn placeholders(&self) -> Vec<&Placeholder> {
         let auth: &[&Template] = match &self.auth {
             Some(Auth::Basic {
                 username, password, ..
@@ -172,7 +173,7 @@ impl RequestPlan {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let body = body(&layers, values)?;
-        if let Some(media) = body.media() {
+        if let Some(media) = body.media {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         } else if method != Method::GET {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -187,7 +188,7 @@ impl RequestPlan {
             headers.insert(header::COOKIE, header_value(&cookies, values.kind)?);
         }
         let uri = self.uri(&layers, values, named_path)?;
-        let mut request = Request::new(body.into_bytes());
+        let mut request = Request::new(body.bytes);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
@@ -231,23 +232,10 @@ fn whole(path: &Template) -> Option<&str> {
     }
 }
 
-/// Later entries replace earlier ones of the same name.
-fn effective<'a>(
-    layers: &[&'a Layer],
-    entries: impl Fn(&'a Layer) -> &'a [(String, Template)],
-) -> Vec<&'a (String, Template)> {
-    let mut found: Vec<&(String, Template)> = Vec::new();
-    for entry in layers.iter().flat_map(|layer| entries(layer)) {
-        found.retain(|earlier| earlier.0 != entry.0);
-        found.push(entry);
-    }
-    found
-}
-
 fn query(layers: &[&Layer], values: Values<'_>) -> Result<Option<Zeroizing<String>>, RequestError> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let mut any = false;
-    for (name, template) in effective(layers, |layer| &layer.query) {
+    for (name, template) in effective(layers.iter().flat_map(|layer| &layer.query)) {
         if let Some(value) = template.fill(values, Place::Encoded)? {
             query.append_pair(name, &value.text);
             any = true;
@@ -258,7 +246,7 @@ fn query(layers: &[&Layer], values: Values<'_>) -> Result<Option<Zeroizing<Strin
 
 fn cookies(layers: &[&Layer], values: Values<'_>) -> Result<Option<Filled>, RequestError> {
     let mut line = Filled::default();
-    for (name, template) in effective(layers, |layer| &layer.cookies) {
+    for (name, template) in effective(layers.iter().flat_map(|layer| &layer.cookies)) {
         if let Some(value) = template.fill(values, Place::Cookie)? {
             if !line.text.is_empty() {
                 line.text.push_str("; ");

@@ -67,11 +67,8 @@ impl Endpoint {
             let known: Vec<&str> = dialect.endpoints().collect();
             if !known.contains(&name.as_str()) {
                 let message = format!("dialect `{}` has no endpoint `{name}`", dialect.name());
-                return Err(EndpointError::new(
-                    "endpoint",
-                    message,
-                    choose_from(name, &known),
-                ));
+                let help = choose_from(name, &known);
+                return Err(EndpointError::new("endpoint", message, help));
             }
         }
         for (key, path) in [
@@ -88,14 +85,13 @@ impl Endpoint {
             check_option(dialect, name, value)?;
         }
         let boxed = |text: &Option<String>| text.as_deref().map(Box::from);
+        let options = settings.options.iter();
         Ok(Self {
             base_url: base_url.into(),
             named: boxed(&settings.endpoint),
             login_path: boxed(&settings.login_path),
             refresh_path: boxed(&settings.refresh_path),
-            options: settings
-                .options
-                .iter()
+            options: options
                 .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
                 .collect(),
         })

@@ -11,7 +11,7 @@ use tokend_document::{Diagnostics, Value, choose_from};
 use crate::{
     endpoint::Endpoint,
     fields::{ExchangeKind, Fields, RequestError, VALUE_LIMIT},
-    names::{Names, Placeholder},
+    names::{Names, Placeholder, ValueKind},
 };
 
 /// Everything outside RFC 3986's unreserved characters is encoded in a path segment.
@@ -30,10 +30,7 @@ pub(crate) struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Placeholder {
-        placeholder: Placeholder,
-        optional: bool,
-    },
+    Placeholder(Placeholder),
 }
 
 impl Template {
@@ -73,27 +70,22 @@ impl Template {
                 let (name, optional) = name
                     .strip_suffix('?')
                     .map_or((name, false), |name| (name, true));
-                let Some(placeholder) = names.placeholder(name) else {
-                    let help = choose_from(name, &names.all());
-                    node.note(
-                        diagnostics,
-                        format!("unknown placeholder `{{{name}}}`"),
-                        Some(help),
-                    );
-                    return None;
+                let Some(value) = names.kind_of(name) else {
+                    let message = format!("unknown placeholder `{{{name}}}`");
+                    return node.wrong(diagnostics, message, choose_from(name, &names.all()));
                 };
                 if !literal.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut literal)));
                 }
-                parts.push(Part::Placeholder {
-                    placeholder,
+                parts.push(Part::Placeholder(Placeholder {
+                    name: name.to_owned(),
+                    value,
                     optional,
-                });
+                }));
                 rest = after;
             } else {
                 let help = "a placeholder is `{name}` or `{name?}`; write `{{` and `}}` for braces";
-                node.note(diagnostics, "a brace stands alone", Some(help.to_owned()));
-                return None;
+                return node.wrong(diagnostics, "a brace stands alone", help.to_owned());
             }
         }
         literal.push_str(rest);
@@ -103,14 +95,10 @@ impl Template {
         Some(Self { parts })
     }
 
-    /// The placeholders, with whether each may be absent.
-    pub(crate) fn placeholders(&self) -> impl Iterator<Item = (&Placeholder, bool)> {
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
-            Part::Placeholder {
-                placeholder,
-                optional,
-            } => Some((placeholder, *optional)),
+            Part::Placeholder(placeholder) => Some(placeholder),
         })
     }
 
@@ -118,7 +106,7 @@ impl Template {
     pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
-            Part::Placeholder { .. } => None,
+            Part::Placeholder(_) => None,
         })
     }
 
@@ -126,11 +114,8 @@ impl Template {
     pub(crate) fn beginning(&self) -> Beginning<'_> {
         match self.parts.first() {
             Some(Part::Text(text)) => Beginning::Text(text),
-            Some(Part::Placeholder {
-                placeholder: Placeholder::Option { path: true, .. },
-                ..
-            }) => Beginning::Path,
-            Some(Part::Placeholder { .. }) | None => Beginning::Other,
+            Some(Part::Placeholder(it)) if it.value == ValueKind::Path => Beginning::Path,
+            Some(Part::Placeholder(_)) | None => Beginning::Other,
         }
     }
 
@@ -144,15 +129,12 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.text.push_str(text),
-                Part::Placeholder {
-                    placeholder,
-                    optional,
-                } => match values.value(placeholder) {
+                Part::Placeholder(placeholder) => match values.value(placeholder) {
                     Some(value) => {
                         filled.secret |= values.is_secret(placeholder);
                         push(&mut filled.text, placeholder, value, place)?;
                     }
-                    None if *optional => return Ok(None),
+                    None if placeholder.optional => return Ok(None),
                     None => {
                         return Err(RequestError::Missing {
                             field: placeholder.account_key(),
@@ -200,45 +182,39 @@ fn push(
     value: &str,
     place: Place,
 ) -> Result<(), RequestError> {
-    let field = || placeholder.account_key();
-    let refuse = |what, place| {
-        Err(RequestError::Forbidden {
-            field: field(),
-            what,
-            place,
-        })
-    };
-    if value.len() > VALUE_LIMIT {
-        return Err(RequestError::TooLong { field: field() });
-    }
+    let is_path = placeholder.value == ValueKind::Path;
     let control = value.chars().any(char::is_control);
-    match place {
-        Place::Encoded => {}
-        Place::Header if control => return refuse("a line break or control character", "a header"),
-        Place::Header if !value.is_ascii() => {
-            return refuse("a character outside ASCII", "a header");
+    let forbidden = match place {
+        _ if value.len() > VALUE_LIMIT => {
+            let field = placeholder.account_key();
+            return Err(RequestError::TooLong { field });
         }
-        Place::Cookie if !value.bytes().all(is_cookie_octet) => {
-            return refuse(
-                "a blank, quote, comma, semicolon, backslash or non-ASCII character",
-                "a cookie",
-            );
-        }
+        Place::Header if control => Some(("a line break or control character", "a header")),
+        Place::Header if !value.is_ascii() => Some(("a character outside ASCII", "a header")),
+        Place::Cookie if !value.bytes().all(is_cookie_octet) => Some((
+            "a blank, quote, comma, semicolon, backslash or non-ASCII character",
+            "a cookie",
+        )),
         Place::BasicUser | Place::BasicPassword if control => {
-            return refuse("a line break or control character", "a Basic header");
+            Some(("a line break or control character", "a Basic header"))
         }
         Place::BasicUser if value.contains(':') => {
-            return refuse("a colon", "the user name of a Basic header");
+            Some(("a colon", "the user name of a Basic header"))
         }
-        Place::Path if matches!(placeholder, Placeholder::Option { path: true, .. }) => {}
-        Place::Path if matches!(value, "." | "..") => return refuse("only dots", "a path"),
-        Place::Path => {
-            text.extend(utf8_percent_encode(value, SEGMENT));
-            return Ok(());
-        }
-        Place::Header | Place::Cookie | Place::BasicUser | Place::BasicPassword => {}
+        Place::Path if !is_path && matches!(value, "." | "..") => Some(("only dots", "a path")),
+        _ => None,
+    };
+    if let Some((what, place)) = forbidden {
+        return Err(RequestError::Forbidden {
+            field: placeholder.account_key(),
+            what,
+            place,
+        });
     }
-    text.push_str(value);
+    match place {
+        Place::Path if !is_path => text.extend(utf8_percent_encode(value, SEGMENT)),
+        _ => text.push_str(value),
+    }
     Ok(())
 }
 
@@ -250,9 +226,9 @@ fn is_cookie_octet(byte: u8) -> bool {
 impl Placeholder {
     /// The key under which the account sets this value.
     fn account_key(&self) -> String {
-        match self {
-            Self::Field(name) => name.clone(),
-            Self::Option { name, .. } => format!("options.{name}"),
+        match self.value {
+            ValueKind::Field => self.name.clone(),
+            ValueKind::Option | ValueKind::Path => format!("options.{}", self.name),
         }
     }
 }
@@ -268,19 +244,16 @@ pub(crate) struct Values<'a> {
 
 impl<'a> Values<'a> {
     fn value(&self, placeholder: &Placeholder) -> Option<&'a str> {
-        match placeholder {
-            Placeholder::Field(name) => self.fields.expose(name),
-            Placeholder::Option { name, .. } => self.endpoint.option(self.names, name),
+        match placeholder.value {
+            ValueKind::Field => self.fields.expose(&placeholder.name),
+            ValueKind::Option | ValueKind::Path => {
+                self.endpoint.option(self.names, &placeholder.name)
+            }
         }
     }
 
-    fn is_secret(&self, placeholder: &Placeholder) -> bool {
-        match placeholder {
-            Placeholder::Field(name) => {
-                self.fields.is_secret(name)
-                    || self.names.field(name).is_some_and(|field| field.secret)
-            }
-            Placeholder::Option { .. } => false,
-        }
+    fn is_secret(&self, Placeholder { name, value, .. }: &Placeholder) -> bool {
+        let is_declared = || self.names.field(name).is_some_and(|field| field.secret);
+        *value == ValueKind::Field && (self.fields.is_secret(name) || is_declared())
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn compile(
     let mut diagnostics = Diagnostics::default();
     match compile_into(name, own_text, tree, &mut diagnostics) {
         Some(dialect) if diagnostics.is_empty() => Ok(dialect),
-        _ => Err(DialectError::new(name, diagnostics.sorted())),
+        _ => Err(DialectError::new(name, diagnostics)),
     }
 }
 

@@ -175,7 +175,7 @@ fn path_template(
             .find_map(|text| check_path_text(text).err()),
         Beginning::Text(_) | Beginning::Other => Some("does not begin with one `/`"),
     };
-    let optional = template.placeholders().any(|(_, optional)| optional);
+    let optional = template.placeholders().any(|it| it.optional);
     let problem = problem.or_else(|| optional.then_some("has a placeholder that may be absent"));
     if let Some(problem) = problem {
         let help = "a path begins with `/`; query parameters go into `query`".to_owned();

@@ -7,7 +7,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::Value;
 
-use super::parsed::{Parsed, Place, code};
+use super::parsed::{Parsed, Place, codes};
 
 /// One entry of an ordered list: the conditions, and the meaning of a reply that meets them.
 #[derive(Clone, Debug)]
@@ -101,14 +101,13 @@ impl Rule {
     /// about the server behind it, whatever the page contains. A success status with an error of the provider means that the provider did
     /// not act.
     pub(crate) fn processed(&self, status: u16) -> Processed {
-        let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
         let success = (200..=299).contains(&status);
         let decides = matches!(
             self.class,
             Class::Busy | Class::CredentialRejected | Class::Misconfigured
         );
         self.processed
-            .unwrap_or(match success && own_words && decides {
+            .unwrap_or(match success && self.matcher.has_words() && decides {
                 true => Processed::No,
                 false => processed_by_status(status),
             })
@@ -116,43 +115,32 @@ impl Rule {
 }
 
 impl Matcher {
+    /// Whether it looks for words of the provider's own.
+    pub(crate) fn has_words(&self) -> bool {
+        !self.codes.is_empty() || !self.text.is_empty()
+    }
+
     pub(crate) fn matches(&self, reply: &Parsed<'_>, default_at: &[Place]) -> bool {
-        let status = self.status.is_empty()
-            || self
-                .status
-                .iter()
-                .any(|range| range.contains(&reply.status()));
-        status
+        let status = reply.status();
+        (self.status.is_empty() || self.status.iter().any(|it| it.contains(&status)))
             && (self.codes.is_empty() || self.has_code(reply, default_at))
             && (self.text.is_empty() || self.has_text(reply))
     }
 
     fn has_code(&self, reply: &Parsed<'_>, default_at: &[Place]) -> bool {
-        let places = if self.at.is_empty() {
-            default_at
-        } else {
-            &self.at
+        let places = match self.at.is_empty() {
+            true => default_at,
+            false => &self.at,
         };
-        let mut found = places
-            .iter()
-            .filter_map(|place| place.find(reply))
-            .filter_map(|value| code(&value));
-        found.any(|code| self.codes.contains(&code))
+        codes(reply, places).any(|code| self.codes.contains(&code))
     }
 
     /// Searches the body as sent, and its strings after unescaping.
     fn has_text(&self, reply: &Parsed<'_>) -> bool {
         let body = reply.text().to_lowercase();
-        let contains = |haystack: &str| {
-            self.text
-                .iter()
-                .any(|wanted| haystack.contains(wanted.as_str()))
-        };
-        contains(&body)
-            || reply
-                .json
-                .as_ref()
-                .is_some_and(|json| any_string(json, &|text| contains(&text.to_lowercase())))
+        let contains = |text: &str| self.text.iter().any(|wanted| text.contains(&**wanted));
+        let in_string = |text: &str| contains(&text.to_lowercase());
+        contains(&body) || (reply.json.iter()).any(|json| any_string(json, &in_string))
     }
 }
 

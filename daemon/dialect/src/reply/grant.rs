@@ -97,36 +97,32 @@ impl ReplyPlan {
     pub(super) fn grant(&self, reply: &Parsed<'_>, refresh: &Refresh) -> Result<Grant, Flaw> {
         let access = self.access_token(reply)?;
         let token_type = self.token_type(reply)?;
-        let fresh = match refresh {
-            Refresh::Fresh(token) => Some(token.as_str()),
-            Refresh::Absent | Refresh::Lost(_) => None,
+        let (fresh, lost) = match refresh {
+            Refresh::Absent => (None, None),
+            Refresh::Fresh(token) => (Some(token.as_str()), None),
+            Refresh::Lost(why) => {
+                let consequence = "so it cannot be kept, and the one that was sent may be spent";
+                (None, Some(format!("{why}, {consequence}")))
+            }
         };
         let found = self.lifetime.find(reply, &access, fresh);
-        let scope = reply.first(&self.scope).and_then(|(_, value)| scope(value));
+        let scope = reply.first(&self.scope).and_then(scope);
+        let fits = |it: &String| it.len() <= VALUE_LIMIT && !it.chars().any(char::is_control);
         let refresh_lifetime = fresh.and_then(|token| self.lives(reply, &access, token));
-        let lost = match refresh {
-            Refresh::Lost(why) => Some(format!(
-                "{why}, so it cannot be kept, and the one that was sent may be spent"
-            )),
-            Refresh::Absent | Refresh::Fresh(_) => None,
+        let effect = match found.lifetime.is_some_and(|it| it.is_zero()) {
+            true => "the token is not handed out",
+            false => "the token's expiry is not known",
         };
-        let unusable =
-            found
-                .unusable
-                .map(|why| match found.lifetime.is_some_and(|it| it.is_zero()) {
-                    true => format!("the token is not handed out: {why}"),
-                    false => format!("the token's expiry is not known: {why}"),
-                });
+        let unusable = found.unusable.map(|why| format!("{effect}: {why}"));
         Ok(Grant {
             access_token: access.into(),
             token_type,
             lifetime: found.lifetime,
             lifetime_source: found.source,
             refresh_token: fresh.map(SecretString::from),
-            refresh_token_lost: matches!(refresh, Refresh::Lost(_)),
+            refresh_token_lost: lost.is_some(),
             refresh_lifetime,
-            scope: scope
-                .filter(|scope| scope.len() <= VALUE_LIMIT && !scope.chars().any(char::is_control)),
+            scope: scope.filter(fits),
             remarks: lost.into_iter().chain(unusable).collect(),
         })
     }
@@ -150,7 +146,7 @@ impl ReplyPlan {
 
     fn access_token(&self, reply: &Parsed<'_>) -> Result<String, Flaw> {
         let access = match reply.first(&self.access_token) {
-            Some((_, Value::String(text))) => text,
+            Some(Value::String(text)) => text,
             None => return Err(Flaw::Absent),
             Some(_) => return Err(Flaw::Broken("the access token is not a string")),
         };
@@ -168,7 +164,7 @@ impl ReplyPlan {
 
     /// How the token is presented. A vendor's name for bearer tokens that a dialect allows is presented as `Bearer`.
     fn token_type(&self, reply: &Parsed<'_>) -> Result<String, Flaw> {
-        let Some((_, Value::String(name))) = reply.first(&self.token_type) else {
+        let Some(Value::String(name)) = reply.first(&self.token_type) else {
             return Ok("Bearer".to_owned());
         };
         let name = name.trim();
@@ -185,11 +181,8 @@ impl ReplyPlan {
 
     /// `null`, a missing value, `false`, blanks and a word for nothing mean: keep the refresh token that is held.
     pub(super) fn refresh_token(&self, reply: &Parsed<'_>) -> Refresh {
-        let places = self
-            .refresh_token
-            .iter()
-            .filter_map(|place| place.find(reply));
-        for value in places {
+        let places = self.refresh_token.iter();
+        for value in places.filter_map(|place| place.find(reply)) {
             match value {
                 Value::String(text) if is_nothing(&text) => {}
                 Value::String(text) if text.len() > VALUE_LIMIT => {

@@ -64,6 +64,15 @@ pub(crate) enum Token {
     Refresh,
 }
 
+impl Token {
+    fn claims(self, access: &str, refresh: Option<&str>) -> Option<Claims> {
+        Claims::of(match self {
+            Self::Access => access,
+            Self::Refresh => refresh?,
+        })
+    }
+}
+
 /// Which of several sources applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
@@ -100,10 +109,8 @@ pub(crate) enum Unit {
 impl Unit {
     /// The name of the unit in a dialect.
     pub(crate) fn name(self) -> &'static str {
-        UNITS
-            .iter()
-            .find(|(_, unit)| *unit == self)
-            .map_or("", |(name, _)| name)
+        let known = UNITS.iter().find(|(_, unit)| *unit == self);
+        known.map_or("", |(name, _)| name)
     }
 
     /// Whether it is always a time, and never a number of seconds.
@@ -159,11 +166,6 @@ impl Claims {
             iat: time("iat"),
         })
     }
-
-    /// Remaining seconds, counted from the reply's date if there is one, but never more than from `iat`.
-    fn remaining(self, date: Option<f64>) -> Option<f64> {
-        until(self.exp?, date, self.iat)
-    }
 }
 
 /// Seconds from the reply until `time`. Both references are the provider's own clocks; the shorter result is the safer one.
@@ -171,13 +173,13 @@ impl Claims {
 /// `Date` and most `iat` have whole seconds, so the real time may be up to a second later. Servers that write `exp` with a fraction may
 /// drop it when they check (PyJWT does). Both errors are subtracted, but never more than half of the rest, since the shortest lifetimes
 /// would otherwise become zero.
-fn until(time: f64, date: Option<f64>, iat: Option<f64>) -> Option<f64> {
+fn until(time: f64, references: [Option<f64>; 2]) -> Option<f64> {
     let span = |from: f64| {
         let left = time - from;
         let surely = time.floor() - (from.floor() + 1.0);
         (left > 0.0).then(|| surely.max(left / 2.0))
     };
-    let spans = [date, iat].into_iter().flatten().filter_map(span);
+    let spans = references.into_iter().flatten().filter_map(span);
     spans.min_by(f64::total_cmp)
 }
 
@@ -188,12 +190,8 @@ impl LifetimePlan {
         let mut found = self.from.iter().filter_map(|from| match from {
             Origin::Field(field) => field.duration(reply, iat),
             Origin::Jwt(token) => {
-                let token = if *token == Token::Access {
-                    Some(access)
-                } else {
-                    refresh
-                };
-                let seconds = Claims::of(token?)?.remaining(reply.date())?;
+                let claims = token.claims(access, refresh)?;
+                let seconds = until(claims.exp?, [reply.date(), claims.iat])?;
                 Some((duration(seconds)?, LifetimeSource::Jwt))
             }
         });
@@ -211,14 +209,15 @@ impl LifetimePlan {
                 unusable: self.unusable(reply, access, refresh),
             };
         }
-        let (lifetime, source) = match (taken, self.assumed) {
-            (Some((lifetime, source)), _) => (Some(lifetime), source),
-            (None, Some(assumed)) => (Some(assumed), LifetimeSource::Assumed),
-            (None, None) => (None, LifetimeSource::Unknown),
-        };
-        let unusable = match taken {
-            Some(_) => None,
-            None => self.unusable(reply, access, refresh),
+        let (lifetime, source, unusable) = match taken {
+            Some((lifetime, source)) => (Some(lifetime), source, None),
+            None => {
+                let source = match self.assumed {
+                    Some(_) => LifetimeSource::Assumed,
+                    None => LifetimeSource::Unknown,
+                };
+                (self.assumed, source, self.unusable(reply, access, refresh))
+            }
         };
         Found {
             lifetime: lifetime.map(|lifetime| lifetime.max(self.min).min(self.max)),
@@ -240,11 +239,7 @@ impl LifetimePlan {
                 .is_over(reply, iat)
                 .then_some(LifetimeSource::StatedTime),
             Origin::Jwt(token) => {
-                let token = match token {
-                    Token::Access => Some(access),
-                    Token::Refresh => refresh,
-                };
-                let claims = Claims::of(token?)?;
+                let claims = token.claims(access, refresh)?;
                 let over = is_over(claims.exp?, [reply.date(), claims.iat]);
                 over.then_some(LifetimeSource::Jwt)
             }
@@ -257,11 +252,11 @@ impl LifetimePlan {
         let why = |from: &Origin| match from {
             Origin::Field(field) => field.unusable(reply, iat),
             Origin::Jwt(token) => {
-                let (name, token) = match token {
-                    Token::Access => ("access", Some(access)),
-                    Token::Refresh => ("refresh", refresh),
+                let claims = token.claims(access, refresh)?;
+                let name = match token {
+                    Token::Access => "access",
+                    Token::Refresh => "refresh",
                 };
-                let claims = Claims::of(token?)?;
                 let references = [reply.date(), claims.iat];
                 let why = uncounted(claims.exp?, &references, "the token an `iat`");
                 Some((true, format!("`exp` of the {name} token {why}")))
@@ -295,9 +290,8 @@ impl LifetimeField {
         match self.read_lifetime(reply, iat)? {
             Reading::Seconds(seconds) => Some((duration(seconds)?, LifetimeSource::Stated)),
             Reading::Time(time) => {
-                let [one, other] = self.references(reply, iat);
-                let left = until(time, one, other);
-                Some((duration(left?)?, LifetimeSource::StatedTime))
+                let left = until(time, self.references(reply, iat))?;
+                Some((duration(left)?, LifetimeSource::StatedTime))
             }
         }
     }

@@ -89,60 +89,13 @@ impl ReplyPlan {
                 secrets.add_token(Zeroizing::new(token));
             }
         }
-        let secrets = &secrets;
-        let success = response.status().is_success();
-        let claimed = |rule: &&Rule| rule.claims(&reply, &self.error_code);
-        // Before a 2xx reply is read, only a rule that names the status may match it; other rules match only if there is no token.
-        let named = |rule: &&Rule| !success || !rule.matcher.status.is_empty();
-        if let Some(rule) = self.rules.iter().filter(named).find(claimed) {
-            return self.claimed(kind, rule, &reply, secrets);
-        }
-        if !success {
-            return self.by_status(kind, &reply, secrets);
-        }
-        // Read first and independently: if anything else is wrong, the refresh token that was sent may still be spent.
-        let refresh = self.refresh_token(&reply);
-        let flaw = match self.grant(&reply, &refresh) {
-            Ok(grant) => return ProviderReply::Granted(grant),
-            Err(flaw) => flaw,
+        let reader = Reader {
+            plan: self,
+            kind,
+            reply: &reply,
+            secrets,
         };
-        if let Flaw::Absent = flaw
-            && let Some(rule) = self.rules.iter().find(claimed)
-        {
-            return self.claimed(kind, rule, &reply, secrets);
-        }
-        if let (Flaw::Absent, Refresh::Absent) = (&flaw, &refresh)
-            && let Some(verdict) = self.coded(kind, &reply, secrets)
-        {
-            return verdict;
-        }
-        let misconfigured = matches!(flaw, Flaw::Type(_));
-        let mut message = self.flawed(&flaw, &reply, secrets);
-        // The provider processed the request, even if the result is unusable.
-        message.spent = match (kind, &refresh) {
-            (ExchangeKind::Login, _) => SpentTokens::Nothing,
-            (ExchangeKind::Refresh, Refresh::Lost(_)) => SpentTokens::RefreshToken,
-            (ExchangeKind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => {
-                SpentTokens::AccessToken
-            }
-        };
-        if let (ExchangeKind::Login, Refresh::Absent) = (kind, &refresh)
-            && Self::is_foreign(&flaw, &reply)
-        {
-            return ProviderReply::Unrecognised(message);
-        }
-        match self.renewal(&reply, refresh) {
-            Some(renewal) => ProviderReply::Renewed {
-                renewal,
-                message,
-                misconfigured,
-            },
-            None if misconfigured => ProviderReply::Misconfigured(message),
-            None => ProviderReply::Misbehaved {
-                message,
-                processed: Processed::Maybe,
-            },
-        }
+        reader.read()
     }
 
     /// The meaning of a missing answer, if a rule covers it. A missing answer does not show that the refresh token is unused. Only a rule
@@ -164,18 +117,78 @@ impl ReplyPlan {
         let retry_after = || rule.retry_after.map(RetryAfter::Delay);
         Some(ProviderReply::of(class, message, processed, retry_after))
     }
+}
 
-    fn claimed(
-        &self,
-        kind: ExchangeKind,
-        rule: &Rule,
-        reply: &Parsed<'_>,
-        secrets: &Secrets,
-    ) -> ProviderReply {
-        let mut message = self.describe(reply, secrets, rule.say.as_deref());
+/// One reply that is being read.
+struct Reader<'a> {
+    plan: &'a ReplyPlan,
+    kind: ExchangeKind,
+    reply: &'a Parsed<'a>,
+    secrets: Secrets,
+}
+
+impl Reader<'_> {
+    fn read(&self) -> ProviderReply {
+        let success = self.reply.response.status().is_success();
+        let claimed = |rule: &&Rule| rule.claims(self.reply, &self.plan.error_code);
+        // Before a 2xx reply is read, only a rule that names the status may match it; other rules match only if there is no token.
+        let named = |rule: &&Rule| !success || !rule.matcher.status.is_empty();
+        if let Some(rule) = self.plan.rules.iter().filter(named).find(claimed) {
+            return self.claimed(rule);
+        }
+        if !success {
+            return self.by_status();
+        }
+        // Read first and independently: if anything else is wrong, the refresh token that was sent may still be spent.
+        let refresh = self.plan.refresh_token(self.reply);
+        let flaw = match self.plan.grant(self.reply, &refresh) {
+            Ok(grant) => return ProviderReply::Granted(grant),
+            Err(flaw) => flaw,
+        };
+        if let Flaw::Absent = flaw
+            && let Some(rule) = self.plan.rules.iter().find(claimed)
+        {
+            return self.claimed(rule);
+        }
+        if let (Flaw::Absent, Refresh::Absent) = (&flaw, &refresh)
+            && let Some(verdict) = self.coded()
+        {
+            return verdict;
+        }
+        let misconfigured = matches!(flaw, Flaw::Type(_));
+        let mut message = self.flawed(&flaw);
+        // The provider processed the request, even if the result is unusable.
+        message.spent = match (self.kind, &refresh) {
+            (ExchangeKind::Login, _) => SpentTokens::Nothing,
+            (ExchangeKind::Refresh, Refresh::Lost(_)) => SpentTokens::RefreshToken,
+            (ExchangeKind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => {
+                SpentTokens::AccessToken
+            }
+        };
+        if let (ExchangeKind::Login, Refresh::Absent) = (self.kind, &refresh)
+            && self.is_foreign(&flaw)
+        {
+            return ProviderReply::Unrecognised(message);
+        }
+        match self.plan.renewal(self.reply, refresh) {
+            Some(renewal) => ProviderReply::Renewed {
+                renewal,
+                message,
+                misconfigured,
+            },
+            None if misconfigured => ProviderReply::Misconfigured(message),
+            None => ProviderReply::Misbehaved {
+                message,
+                processed: Processed::Maybe,
+            },
+        }
+    }
+
+    fn claimed(&self, rule: &Rule) -> ProviderReply {
+        let mut message = self.describe(rule.say.as_deref());
         message.about.clone_from(&rule.secret);
-        let processed = rule.processed(reply.status());
-        if (kind, processed) == (ExchangeKind::Refresh, Processed::Maybe) {
+        let processed = rule.processed(self.reply.status());
+        if (self.kind, processed) == (ExchangeKind::Refresh, Processed::Maybe) {
             // An intermediary that answered does not know what the provider did.
             match rule.class {
                 Class::Unrecognised => return ProviderReply::Misbehaved { message, processed },
@@ -185,80 +198,68 @@ impl ReplyPlan {
                 Class::Misbehaved | Class::RefreshRejected => {}
             }
         }
-        self.reply(rule.class, message, processed, reply, rule.retry_after)
+        self.verdict(rule.class, message, processed, rule.retry_after)
     }
 
     /// Whether a success at login may come from an intermediary, or may be a refusal written for people: a login is retried soon only if
     /// the provider itself answered. For a refresh it is always unknown whether the token was used up.
-    fn is_foreign(flaw: &Flaw, reply: &Parsed<'_>) -> bool {
+    fn is_foreign(&self, flaw: &Flaw) -> bool {
         match flaw {
-            Flaw::Absent => verdict::is_foreign(reply),
-            Flaw::Broken(_) => verdict::is_page(reply),
+            Flaw::Absent => verdict::is_foreign(self.reply),
+            Flaw::Broken(_) => verdict::is_page(self.reply),
             Flaw::Type(_) => false,
         }
     }
 
     /// The verdict of a 2xx reply without a token: some servers report an error this way. Only a standard error code makes it a verdict.
-    fn coded(
-        &self,
-        kind: ExchangeKind,
-        reply: &Parsed<'_>,
-        secrets: &Secrets,
-    ) -> Option<ProviderReply> {
-        let class =
-            verdict::by_codes(kind, reply, &self.error_code).filter(|it| it.is_verdict())?;
-        let message = self.describe(reply, secrets, None);
-        Some(self.reply(class, message, Processed::No, reply, None))
+    fn coded(&self) -> Option<ProviderReply> {
+        let class = verdict::by_codes(self.kind, self.reply, &self.plan.error_code);
+        let class = class.filter(|it| it.is_verdict())?;
+        let message = self.describe(None);
+        Some(self.verdict(class, message, Processed::No, None))
     }
 
-    fn by_status(
-        &self,
-        kind: ExchangeKind,
-        reply: &Parsed<'_>,
-        secrets: &Secrets,
-    ) -> ProviderReply {
-        let (class, own) = verdict::judge(kind, reply, &self.error_code);
-        let redirect = provider_message::location(reply).filter(|_| reply.response.status().is_redirection()).map(|location| {
+    fn by_status(&self) -> ProviderReply {
+        let reply = self.reply;
+        let (class, own) = verdict::judge(self.kind, reply, &self.plan.error_code);
+        let is_redirect = reply.response.status().is_redirection();
+        let location = provider_message::location(reply).filter(|_| is_redirect);
+        let redirect = location.map(|location| {
             format!("redirects to {location}, which is never followed with a credential; correct base_url or the path")
         });
         let own = redirect.as_deref().or(own);
-        let mut message = self.describe(reply, secrets, own);
+        let mut message = self.describe(own);
         let processed = classify::processed_by_status(reply.status());
         // A reply that states a time asks for a retry: a lock-out or limit reported with a refusal status.
-        let later = processed == Processed::No && !reply.response.status().is_redirection();
+        let later = processed == Processed::No && !is_redirect;
         if later && retry_after::is_in_header(reply) {
-            return self.reply(Class::Busy, message, processed, reply, None);
+            return self.verdict(Class::Busy, message, processed, None);
         }
         if let Some(redirect) = redirect {
-            message.text = clean(&redirect, TEXT_LIMIT, secrets);
+            message.text = clean(&redirect, TEXT_LIMIT, &self.secrets);
         }
-        self.reply(class, message, processed, reply, None)
+        self.verdict(class, message, processed, None)
     }
 
-    fn reply(
+    fn verdict(
         &self,
         class: Class,
         message: ProviderMessage,
         processed: Processed,
-        reply: &Parsed<'_>,
         assumed: Option<Duration>,
     ) -> ProviderReply {
-        let retry_after = || retry_after::find(reply, &self.retry_after, assumed);
+        let retry_after = || retry_after::find(self.reply, &self.plan.retry_after, assumed);
         ProviderReply::of(class, message, processed, retry_after)
     }
 
-    fn describe(
-        &self,
-        reply: &Parsed<'_>,
-        secrets: &Secrets,
-        own: Option<&str>,
-    ) -> ProviderMessage {
-        provider_message::describe(reply, &self.error_code, &self.error_text, secrets, own)
+    fn describe(&self, own: Option<&str>) -> ProviderMessage {
+        let (codes, texts) = (&self.plan.error_code, &self.plan.error_text);
+        provider_message::describe(self.reply, codes, texts, &self.secrets, own)
     }
 
     /// The message about a flawed access token in a success.
-    fn flawed(&self, flaw: &Flaw, reply: &Parsed<'_>, secrets: &Secrets) -> ProviderMessage {
-        let packed = reply.packed();
+    fn flawed(&self, flaw: &Flaw) -> ProviderMessage {
+        let packed = self.reply.packed();
         let sentence = match flaw {
             Flaw::Absent if let Some(coding) = &packed => &format!(
                 "the reply is encoded ({coding}) in a way that cannot be read; gzip and deflate can"
@@ -268,11 +269,11 @@ impl ReplyPlan {
             Flaw::Type(sentence) => sentence,
         };
         let codes = match flaw {
-            Flaw::Absent | Flaw::Broken(_) => &*self.error_code,
+            Flaw::Absent | Flaw::Broken(_) => &*self.plan.error_code,
             Flaw::Type(_) => &[],
         };
-        let mut message = provider_message::describe(reply, codes, &[], secrets, None);
-        message.text = clean(sentence, TEXT_LIMIT, secrets);
+        let mut message = provider_message::describe(self.reply, codes, &[], &self.secrets, None);
+        message.text = clean(sentence, TEXT_LIMIT, &self.secrets);
         message
     }
 }

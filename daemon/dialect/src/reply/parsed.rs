@@ -30,13 +30,9 @@ pub(crate) struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     pub(crate) fn new(response: &'a Response<Bytes>) -> Self {
         let body = response.body();
-        let json = (body.len() <= BODY_LIMIT)
-            .then(|| parse(response, body))
-            .flatten();
-        let guess = match json {
-            None if body.len() <= BODY_LIMIT => form(body),
-            _ => None,
-        };
+        let body = Some(body).filter(|body| body.len() <= BODY_LIMIT);
+        let json = body.and_then(|body| parse(response, body));
+        let guess = body.filter(|_| json.is_none()).and_then(form);
         Self {
             response,
             guessed: guess.is_some(),
@@ -50,10 +46,8 @@ impl<'a> Parsed<'a> {
 
     /// A header's first value, as text.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<Cow<'a, str>> {
-        self.response
-            .headers()
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        let value = self.response.headers().get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()))
     }
 
     /// The provider's own time, in seconds since the epoch, from the `Date` header.
@@ -78,11 +72,10 @@ impl<'a> Parsed<'a> {
     }
 
     /// The first place with a value other than `null`, blanks or a word for nothing.
-    pub(crate) fn first<'p>(&self, places: &'p [Place]) -> Option<(&'p Place, Value)> {
+    pub(crate) fn first(&self, places: &[Place]) -> Option<Value> {
         let filled = |value: &Value| value.as_str().is_none_or(|text| !is_nothing(text));
-        places
-            .iter()
-            .find_map(|place| place.find(self).filter(filled).map(|value| (place, value)))
+        let mut places = places.iter();
+        places.find_map(|place| place.find(self).filter(filled))
     }
 }
 
@@ -113,15 +106,10 @@ fn parse(response: &Response<Bytes>, body: &Bytes) -> Option<Value> {
     if let Some(value) = lenient::read(&text) {
         return Some(value);
     }
-    let media = response
-        .headers()
-        .get(header::CONTENT_TYPE)?
-        .to_str()
-        .ok()?
-        .to_ascii_lowercase();
-    media
-        .starts_with("application/x-www-form-urlencoded")
-        .then(|| pairs(body))
+    let media = response.headers().get(header::CONTENT_TYPE)?.to_str();
+    let media = media.ok()?.to_ascii_lowercase();
+    let is_form = media.starts_with("application/x-www-form-urlencoded");
+    is_form.then(|| pairs(body))
 }
 
 /// A body that looks like a form but has another content type: names and values of printable characters, at least two pairs.
@@ -190,11 +178,9 @@ impl Place {
             (Value::Null, _) => None,
             (Value::String(text), Some(prefix)) => {
                 let bare = text
-                    .get(..prefix.len())
-                    .filter(|start| start.eq_ignore_ascii_case(prefix));
-                let bare = bare
-                    .and_then(|start| text.get(start.len()..))
-                    .map(str::to_owned);
+                    .split_at_checked(prefix.len())
+                    .filter(|(start, _)| start.eq_ignore_ascii_case(prefix))
+                    .map(|(_, bare)| bare.to_owned());
                 Some(Value::String(bare.unwrap_or(text)))
             }
             (value, _) => Some(value),
@@ -280,6 +266,12 @@ pub(super) fn is_nothing(text: &str) -> bool {
     const WORDS: &[&str] = &["null", "(null)", "undefined", "none", "nil"];
     let text = text.trim();
     text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// The codes at these places.
+pub(crate) fn codes(reply: &Parsed<'_>, places: &[Place]) -> impl Iterator<Item = String> {
+    let values = places.iter().filter_map(|place| place.find(reply));
+    values.filter_map(|value| code(&value))
 }
 
 /// A code may be a string or a number.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     classify::SpentTokens,
-    parsed::{Parsed, Place, code},
+    parsed::{self, Parsed, Place, code},
     redact::{MASK, Secrets},
 };
 
@@ -91,11 +91,7 @@ pub(crate) fn describe(
     own: Option<&str>,
 ) -> ProviderMessage {
     // A text with blanks is a sentence and not a code.
-    let code = codes
-        .iter()
-        .filter_map(|place| place.find(reply))
-        .filter_map(|value| code(&value))
-        .find(|code| !code.contains(char::is_whitespace));
+    let code = parsed::codes(reply, codes).find(|code| !code.contains(char::is_whitespace));
     let words = words(reply, texts);
     let words = match (own, words) {
         (Some(own), Some(words)) if !words.is_empty() => format!("{own} (it said: {words})"),
@@ -128,19 +124,21 @@ fn words(reply: &Parsed<'_>, texts: &[Place]) -> Option<String> {
     })
 }
 
+/// Parts of the names of members that hold secrets.
+const SECRETIVE: [&str; 6] = [
+    "token",
+    "secret",
+    "passw",
+    "session",
+    "cookie",
+    "authorization",
+];
+
 /// A whole error body, without the values of members whose names mark them as secret.
 fn masked(value: &Value) -> Value {
-    const SECRET: &[&str] = &[
-        "token",
-        "secret",
-        "passw",
-        "session",
-        "cookie",
-        "authorization",
-    ];
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
-        SECRET.iter().any(|part| name.contains(part))
+        SECRETIVE.iter().any(|part| name.contains(part))
     };
     match value {
         Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
@@ -176,42 +174,31 @@ fn page(text: &str) -> Option<String> {
     }
     let lower = trimmed.to_ascii_lowercase();
     let title = lower.find("<title>").zip(lower.find("</title>"));
-    let title = title
-        .and_then(|(start, end)| trimmed.get(start + "<title>".len()..end))
-        .map(str::trim);
-    if title.is_none() && lower.starts_with("<?xml") && !lower.contains("<html") {
-        return Some("an XML document".to_owned());
-    }
-    Some(title.map_or_else(
-        || "an HTML page".to_owned(),
-        |title| format!("an HTML page, \"{title}\""),
-    ))
+    let title = title.and_then(|(start, end)| trimmed.get(start + "<title>".len()..end));
+    Some(match title {
+        Some(title) => format!("an HTML page, \"{}\"", title.trim()),
+        None if lower.starts_with("<?xml") && !lower.contains("<html") => {
+            "an XML document".to_owned()
+        }
+        None => "an HTML page".to_owned(),
+    })
 }
 
 /// The target of a redirect, for people: without query and fragment, which may hold secrets.
 pub(crate) fn location(reply: &Parsed<'_>) -> Option<String> {
     let location = reply.header(&header::LOCATION)?;
     let bare = location.split(['?', '#']).next().unwrap_or_default();
-    let bare = bare.split_once("://").map_or_else(
-        || bare.to_owned(),
-        |(scheme, rest)| {
-            format!(
-                "{scheme}://{}",
-                rest.rsplit_once('@').map_or(rest, |(_, host)| host)
-            )
-        },
-    );
-    Some(bare)
+    let Some((scheme, rest)) = bare.split_once("://") else {
+        return Some(bare.to_owned());
+    };
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    Some(format!("{scheme}://{host}"))
 }
 
 /// One line, without secrets and control characters, of at most `limit` characters.
 pub(crate) fn clean(text: &str, limit: usize, secrets: &Secrets) -> String {
-    let mut end = text.len().min(WINDOW);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let window = text.get(..end).unwrap_or_default();
-    let redacted = secrets.redact(window, end < text.len());
+    let (window, rest) = text.split_at(text.floor_char_boundary(WINDOW));
+    let redacted = secrets.redact(window, !rest.is_empty());
     let words: Vec<&str> = redacted.split_whitespace().collect();
     let line: String = words.join(" ").chars().flat_map(shown).collect();
     if line.chars().count() <= limit {

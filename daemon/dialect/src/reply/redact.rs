@@ -67,22 +67,15 @@ impl Secrets {
 
     /// The text without secrets. `cut` means that it may end in the middle of a secret.
     pub(crate) fn redact(&self, text: &str, cut: bool) -> String {
-        if self
-            .tiny
-            .iter()
-            .any(|secret| text.contains(secret.as_str()))
-        {
+        if self.tiny.iter().any(|secret| text.contains(&***secret)) {
             return MASK.to_owned();
         }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(next) = rest.chars().next() {
-            let longest = self
-                .needles
-                .iter()
-                .filter_map(|needle| occurrence(rest, needle, cut))
-                .max();
-            match longest {
+            let needles = self.needles.iter();
+            let found = needles.filter_map(|needle| occurrence(rest, needle, cut));
+            match found.max() {
                 Some(length) if length > 0 => {
                     out.push_str(MASK);
                     rest = rest.get(length..).unwrap_or_default();
@@ -141,10 +134,10 @@ fn occurrence(text: &str, needle: &str, cut: bool) -> Option<usize> {
     }
     let end = positions.last().copied()?;
     let whole = needle.chars().count();
-    let enough = if end == text.len() {
-        if cut { 1 } else { PREFIX_AT_END }
-    } else {
-        PREFIX
+    let enough = match end == text.len() {
+        true if cut => 1,
+        true => PREFIX_AT_END,
+        false => PREFIX,
     };
     (matched >= enough.min(whole)).then_some(end)
 }
@@ -216,10 +209,8 @@ fn json_escape(rest: &str, wanted: char) -> Option<usize> {
 
 /// How many backslashes a text begins with, up to a bound.
 fn slashes(rest: &str) -> usize {
-    rest.bytes()
-        .take(SLASHES)
-        .take_while(|byte| *byte == b'\\')
-        .count()
+    let bytes = rest.bytes().take(SLASHES);
+    bytes.take_while(|byte| *byte == b'\\').count()
 }
 
 fn entity(rest: &str, wanted: char) -> Option<usize> {
@@ -227,21 +218,21 @@ fn entity(rest: &str, wanted: char) -> Option<usize> {
         .strip_prefix('&')?
         .get(..rest.len().min(9) - 1)?
         .split_once(';')?;
-    let numeric = name
-        .strip_prefix('#')
-        .and_then(|number| match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok(),
-            None => number.parse().ok(),
-        });
-    let named = match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => None,
+    let stands_for = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let number = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(number.ok()?)?
+        }
     };
-    let stands_for = named.or_else(|| numeric.and_then(char::from_u32))?;
     (stands_for == wanted).then_some(name.len() + 2)
 }
 

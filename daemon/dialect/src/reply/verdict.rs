@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     classify::{Class, NoAnswer, Rule, Silence},
-    parsed::{Parsed, Place, code},
+    parsed::{self, Parsed, Place},
 };
 use crate::fields::ExchangeKind;
 
@@ -33,7 +33,7 @@ const LIMITS: &[&str] = &[
 ];
 
 /// Headers with the remaining number of requests.
-const LEFT: &[&str] = &[
+const REMAINING: &[&str] = &[
     "x-ratelimit-remaining",
     "x-rate-limit-remaining",
     "ratelimit-remaining",
@@ -42,11 +42,19 @@ const LEFT: &[&str] = &[
 impl Rule {
     /// Whether this rule decides the meaning of a reply. A status alone does not make a page the provider's answer.
     pub(crate) fn claims(&self, reply: &Parsed<'_>, codes: &[Place]) -> bool {
-        let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
         self.no_answer.is_none()
             && self.matcher.matches(reply, codes)
             && !self.is_contradicted(reply)
-            && (own_words || !self.class.is_verdict() || !is_page(reply))
+            && (self.matcher.has_words() || !self.class.is_verdict() || !is_page(reply))
+    }
+
+    /// Whether this rule decides the meaning of a missing answer.
+    pub(crate) fn claims_silence(&self, silence: Silence) -> bool {
+        match self.no_answer {
+            Some(NoAnswer::Any) => true,
+            Some(NoAnswer::Closed) => silence == Silence::Closed,
+            None => false,
+        }
     }
 
     /// Whether the status shows that the code of this rule is not the provider's verdict. A rule that names the status, or a text of the
@@ -61,17 +69,6 @@ impl Rule {
 /// of proxies and gateways. A code beside such a status may have been passed on, or made up.
 const fn is_in_front(status: u16) -> bool {
     matches!(status, 300..=399 | 407 | 408 | 421 | 425 | 429 | 499 | 502..=504 | 511 | 520..=524)
-}
-
-impl Rule {
-    /// Whether this rule decides the meaning of a missing answer.
-    pub(crate) fn claims_silence(&self, silence: Silence) -> bool {
-        match self.no_answer {
-            Some(NoAnswer::Any) => true,
-            Some(NoAnswer::Closed) => silence == Silence::Closed,
-            None => false,
-        }
-    }
 }
 
 /// The meaning of a reply that no rule matches and that is not a grant, with a sentence of ours where there is one.
@@ -100,11 +97,8 @@ pub(crate) fn by_codes(kind: ExchangeKind, reply: &Parsed<'_>, codes: &[Place]) 
     }
     // RFC 6749 section 5.2 fixes the place of such a code, wherever the dialect looks for its own.
     let standard = Place::pointer("/error").ok();
-    codes
-        .iter()
-        .chain(&standard)
-        .filter_map(|place| place.find(reply))
-        .filter_map(|value| code(&value))
+    parsed::codes(reply, codes)
+        .chain(parsed::codes(reply, standard.as_slice()))
         .find_map(|code| by_code(kind, &code))
 }
 
@@ -117,9 +111,8 @@ pub(crate) fn is_foreign(reply: &Parsed<'_>) -> bool {
         Some(_) => true,
         None => {
             let media = reply.header(&header::CONTENT_TYPE).unwrap_or_default();
-            let text = reply.text();
-            let begins = text.trim_start_matches('\u{feff}').trim_start();
-            !(begins.starts_with('{') || media.to_ascii_lowercase().contains("json"))
+            !(beginning(&reply.text()).starts_with('{')
+                || media.to_ascii_lowercase().contains("json"))
         }
     }
 }
@@ -136,26 +129,15 @@ fn refusal(
     if is_limit(reply) {
         return (Class::Busy, None);
     }
-    match (kind, reply.status()) {
-        (ExchangeKind::Login, 401) if !is_page(reply) => (Class::CredentialRejected, None),
-        (ExchangeKind::Login, 404) => (
-            Class::Unrecognised,
-            Some("if there is no login here, correct base_url or the path"),
-        ),
-        (_, 405) => (
-            Class::Unrecognised,
-            Some("this method is not accepted here"),
-        ),
-        (_, 407) => (
-            Class::Unrecognised,
-            Some("a proxy on the way requires a login of its own"),
-        ),
-        (_, 415) => (
-            Class::Unrecognised,
-            Some("this body encoding is not accepted here"),
-        ),
-        _ => (Class::Unrecognised, None),
-    }
+    let own = match (kind, reply.status()) {
+        (ExchangeKind::Login, 401) if !is_page(reply) => return (Class::CredentialRejected, None),
+        (ExchangeKind::Login, 404) => "if there is no login here, correct base_url or the path",
+        (_, 405) => "this method is not accepted here",
+        (_, 407) => "a proxy on the way requires a login of its own",
+        (_, 415) => "this body encoding is not accepted here",
+        _ => return (Class::Unrecognised, None),
+    };
+    (Class::Unrecognised, Some(own))
 }
 
 /// Error codes of OAuth 2.0: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750, RFC 8628, RFC 8707, RFC 9449, OpenID Connect Core
@@ -199,7 +181,7 @@ fn by_code(kind: ExchangeKind, code: &str) -> Option<Class> {
 
 /// Whether a 4xx reports a limit: by a counting header, or in words. A 401 may have such a header and still be a refusal.
 fn is_limit(reply: &Parsed<'_>) -> bool {
-    let used_up = LEFT.iter().any(|name| {
+    let used_up = REMAINING.iter().any(|name| {
         let value = reply.response.headers().get(*name);
         value.is_some_and(|value| value.as_bytes().trim_ascii() == b"0")
     });
@@ -210,17 +192,18 @@ fn is_limit(reply: &Parsed<'_>) -> bool {
     (used_up && reply.status() != 401) || words()
 }
 
+/// A text without a byte order mark and blanks in front.
+fn beginning(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim_start()
+}
+
 /// Whether a reply is a page for people: markup, by its content type or by its start. No token endpoint reports an error that way.
 pub(crate) fn is_page(reply: &Parsed<'_>) -> bool {
     let media = reply.header(&header::CONTENT_TYPE).unwrap_or_default();
     let html = ["text/html", "application/xhtml"]
         .iter()
         .any(|kind| media.trim().to_ascii_lowercase().starts_with(kind));
-    let markup = reply
-        .text()
-        .trim_start_matches('\u{feff}')
-        .trim_start()
-        .starts_with('<');
+    let markup = beginning(&reply.text()).starts_with('<');
     // Some frameworks label every reply as HTML but still send JSON.
     markup || (html && reply.json.is_none())
 }
