@@ -113,8 +113,8 @@ pub(crate) enum Phase {
     Unsaved(Box<Saving>, Timestamp, u32),
 }
 
-/// What is being stored.
-#[derive(Debug)]
+/// What is being stored: the outcome of an attempt, or a change that no attempt brought.
+#[derive(Debug, Default)]
 pub(crate) struct Saving {
     pub(crate) attempt: Option<AttemptId>,
     pub(crate) granted: bool,
@@ -124,29 +124,6 @@ pub(crate) struct Saving {
     /// Whether the waiter of the wish was answered before it was stored.
     pub(crate) answered: bool,
     pub(crate) fate: Option<Fate>,
-}
-
-impl Saving {
-    /// What came of an attempt.
-    pub(crate) const fn outcome(attempt: AttemptId, granted: bool) -> Self {
-        Self {
-            attempt: Some(attempt),
-            granted,
-            ..Self::change(None)
-        }
-    }
-
-    /// A change that no attempt brought.
-    pub(crate) const fn change(wish: Option<Wish>) -> Self {
-        Self {
-            attempt: None,
-            granted: false,
-            renewed: false,
-            wish,
-            answered: false,
-            fate: None,
-        }
-    }
 }
 
 /// Somebody who waits for a token.

@@ -13,6 +13,7 @@ use crate::event::{Attempt, AttemptCause, ClaimRefusal, GrantFacts, ProviderAnsw
 use crate::ids::{AttemptId, GrantId, HostKey};
 use crate::no_verdict::NoVerdict;
 use crate::overtaken::Overtaken;
+use crate::pace::Tat;
 use crate::plan::Reuse;
 use crate::problem::Problem;
 use crate::time::Timestamp;
@@ -46,14 +47,18 @@ impl Account {
             return;
         }
         if self.fate.is_some() || self.take_spare(ctx.now) {
-            return self.save(ctx, Saving::change(None));
+            return self.save(ctx, Saving::default());
         }
         while let Some(wish) = self.wishes.front().copied() {
             match wish {
                 Wish::Forget { can_login, .. } => {
                     self.wishes.pop_front();
                     self.forget(ctx, can_login);
-                    return self.save(ctx, Saving::change(Some(wish)));
+                    let saving = Saving {
+                        wish: Some(wish),
+                        ..Saving::default()
+                    };
+                    return self.save(ctx, saving);
                 }
                 Wish::Enter(trial) if self.try_entered(ctx, trial) => return,
                 Wish::Enter(_) => {}
@@ -66,7 +71,7 @@ impl Account {
             self.try_to_begin(ctx);
         }
         if self.dirty && matches!(self.phase, Phase::Resting) {
-            self.save(ctx, Saving::change(None));
+            self.save(ctx, Saving::default());
         }
     }
 
@@ -226,11 +231,7 @@ impl Account {
         self.phase = Phase::Recording(attempt, before);
     }
 
-    fn debit(
-        &self,
-        kind: AttemptKind,
-        now: Timestamp,
-    ) -> Option<(crate::pace::Tat, crate::pace::Tat)> {
+    fn debit(&self, kind: AttemptKind, now: Timestamp) -> Option<(Tat, Tat)> {
         let attempts = self.plan.attempts.debit(self.attempts, now).ok()?;
         let logins = match kind {
             AttemptKind::Login => self.plan.logins.debit(self.logins, now).ok()?,
@@ -277,7 +278,7 @@ impl Account {
         let retry = unsaved(self.refusals, ctx.now);
         self.not_tried(ctx, Some(WaiterFault::StoreUnavailable { retry }));
         self.refusals = self.refusals.saturating_add(1);
-        self.phase = Phase::Unsaved(Box::new(Saving::change(None)), retry, 1);
+        self.phase = Phase::Unsaved(Box::default(), retry, 1);
         self.consider(ctx);
     }
 
@@ -315,17 +316,24 @@ impl Account {
             self.spend(attempt.kind, ctx.now);
         }
         let unharmed = self.came_back(answer);
+        let outcome = Saving {
+            attempt: Some(attempt.id),
+            ..Saving::default()
+        };
         let saving = match (self.trial.take(), answer) {
             (Some(trial), answer) => self.conclude(ctx, attempt, *trial, answer),
             (None, ProviderAnswer::Granted(facts)) => {
                 self.take_grant(ctx, attempt, facts);
-                Saving::outcome(attempt.id, true)
+                Saving {
+                    granted: true,
+                    ..outcome
+                }
             }
             (None, other) => {
                 self.take_failure(ctx, attempt, other);
                 Saving {
                     renewed: matches!(other, ProviderAnswer::Renewed { .. }),
-                    ..Saving::outcome(attempt.id, false)
+                    ..outcome
                 }
             }
         };

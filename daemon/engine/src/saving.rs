@@ -6,10 +6,10 @@
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::unsaved;
 use crate::durable::AttemptKind;
-use crate::effect::{Commit, Effect, Verdict, WaiterFault};
+use crate::effect::{Commit, Effect, WaiterFault};
 use crate::event::StoreResult;
 use crate::problem::Problem;
-use crate::waiting::settle;
+use crate::waiting::refuse;
 use crate::wishes::Wish;
 
 impl Account {
@@ -61,7 +61,7 @@ impl Account {
             // The wish is done in memory and will be stored; its waiter learns now that it is not stored yet.
             saving.answered = true;
             let fault = WaiterFault::StoreUnavailable { retry };
-            settle(ctx, wish.waiter(), Verdict::Fault(fault));
+            refuse(ctx, wish.waiter(), fault);
         }
         self.dirty = true;
         self.phase = Phase::Unsaved(saving, retry, tries.saturating_add(1));

@@ -15,7 +15,7 @@ use crate::no_verdict::NoVerdict;
 use crate::plan::Reuse;
 use crate::problem::Problem;
 use crate::time::Timestamp;
-use crate::waiting::settle;
+use crate::waiting::{refuse, settle};
 use crate::wishes::{Trial, Wish};
 
 /// A refresh token without any history.
@@ -32,7 +32,7 @@ impl Account {
         if self.entered_from(trial, ctx.now) > ctx.now {
             self.wishes.pop_front();
             let fault = self.entered_too_soon(trial, ctx.now);
-            settle(ctx, trial.waiter, Verdict::Fault(fault));
+            refuse(ctx, trial.waiter, fault);
             return false;
         }
         let turn = std::mem::take(&mut ctx.turn);
@@ -73,7 +73,7 @@ impl Account {
     pub(crate) fn answer_trial(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
         if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.answered) {
             trial.answered = true;
-            settle(ctx, trial.waiter, Verdict::Fault(fault));
+            refuse(ctx, trial.waiter, fault);
         }
     }
 
@@ -103,7 +103,10 @@ impl Account {
         trial: Trial,
         answer: ProviderAnswer,
     ) -> Saving {
-        let outcome = Saving::outcome(attempt.id, false);
+        let outcome = Saving {
+            attempt: Some(attempt.id),
+            ..Saving::default()
+        };
         if let ProviderAnswer::Granted(facts) = answer {
             self.can_login_with(trial);
             self.unsendable = false;

@@ -29,10 +29,10 @@ impl Account {
         want: Want,
     ) {
         if self.absent {
-            return settle(ctx, id, Verdict::Fault(WaiterFault::Gone));
+            return refuse(ctx, id, WaiterFault::Gone);
         }
         if ctx.draining {
-            return settle(ctx, id, Verdict::Fault(WaiterFault::Draining));
+            return refuse(ctx, id, WaiterFault::Draining);
         }
         match want {
             Want::Rejected(grant) if self.held.is_some_and(|held| held.grant == grant) => {
@@ -63,11 +63,7 @@ impl Account {
                     .min_validity
                     .is_some_and(|needed| needed > attainable)
             {
-                return settle(
-                    ctx,
-                    id,
-                    Verdict::Fault(WaiterFault::Unattainable { lifetime }),
-                );
+                return refuse(ctx, id, WaiterFault::Unattainable { lifetime });
             }
         }
         self.waiters.push(Waiter {
@@ -105,7 +101,7 @@ impl Account {
                 return self.consider(ctx);
             }
         };
-        settle(ctx, wish.waiter(), Verdict::Fault(fault));
+        refuse(ctx, wish.waiter(), fault);
     }
 
     /// A person insists: the cause of a block may be tried again, and if the account has no credential for a login, so may a refused
@@ -196,7 +192,7 @@ impl Account {
     /// Answers all waiters with the same fault.
     pub(crate) fn settle_all(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
         for waiter in std::mem::take(&mut self.waiters) {
-            settle(ctx, waiter.id, Verdict::Fault(fault));
+            refuse(ctx, waiter.id, fault);
         }
     }
 
@@ -251,7 +247,7 @@ impl Account {
             && wish.answer_by().is_some_and(|by| by <= now)
         {
             saving.answered = true;
-            settle(ctx, wish.waiter(), Verdict::Fault(fault));
+            refuse(ctx, wish.waiter(), fault);
         }
     }
 
@@ -264,7 +260,7 @@ impl Account {
         self.settle_impatient(ctx, retry, fault);
         // A wish could only wait in memory for a store that may never recover, so the person learns now.
         while let Some(wish) = self.wishes.pop_front() {
-            settle(ctx, wish.waiter(), Verdict::Fault(fault));
+            refuse(ctx, wish.waiter(), fault);
         }
     }
 
@@ -312,7 +308,7 @@ impl Account {
         self.absent = true;
         self.settle_all(ctx, WaiterFault::Gone);
         while let Some(wish) = self.wishes.pop_front() {
-            settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::Gone));
+            refuse(ctx, wish.waiter(), WaiterFault::Gone);
         }
         self.answer_trial(ctx, WaiterFault::Gone);
         if self.shown.is_some() {
@@ -324,7 +320,7 @@ impl Account {
     /// Begins no further attempt; waiters for a running attempt get its result.
     pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
         while let Some(wish) = self.wishes.pop_front() {
-            settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::Draining));
+            refuse(ctx, wish.waiter(), WaiterFault::Draining);
         }
         if matches!(
             self.phase,
@@ -389,9 +385,13 @@ impl Wish {
 /// Whether a waiter goes on waiting. One that does not gets the fault.
 fn waits(ctx: &mut Context<'_>, waits: bool, waiter: WaiterId, fault: WaiterFault) -> bool {
     if !waits {
-        settle(ctx, waiter, Verdict::Fault(fault));
+        refuse(ctx, waiter, fault);
     }
     waits
+}
+
+pub(crate) fn refuse(ctx: &mut Context<'_>, waiter: WaiterId, fault: WaiterFault) {
+    settle(ctx, waiter, Verdict::Fault(fault));
 }
 
 pub(crate) fn settle(ctx: &mut Context<'_>, waiter: WaiterId, verdict: Verdict) {
