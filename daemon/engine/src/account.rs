@@ -38,78 +38,78 @@ pub(crate) struct Account {
     pub(crate) plan: AccountPlan,
     pub(crate) can_login: bool,
     pub(crate) asked: LastAsked,
-    /// Removed from the configuration; here only until what runs is over.
+    /// Removed from the configuration; kept only until its work in progress is over.
     pub(crate) absent: bool,
     pub(crate) held: Option<TokenFacts>,
     /// Whether `held` is served.
     pub(crate) published: bool,
-    /// The grant whose token sessions serve. It may be an older one than `held`: one that is good still is served until the newer one is
-    /// published, which a newer one that was born expired never is.
+    /// The grant whose token connections serve. It may be older than `held`: a good token is served until a newer one is published, and
+    /// a newer one that was born expired never is.
     pub(crate) shown: Option<GrantId>,
     pub(crate) refresh: Option<RefreshToken>,
-    /// Whether no request can carry `refresh`. Not stored: another plan may have another request, and another start finds out again.
+    /// Whether no request can carry `refresh`. Not stored: another plan may have another request, and the next start finds out again.
     pub(crate) unsendable: bool,
-    /// The kind of request that cannot be made of what the account is configured with. Not stored: another start finds it out again.
+    /// The kind of request that cannot be built from the configuration. Not stored: the next start finds out again.
     pub(crate) unfit: Option<AttemptKind>,
     pub(crate) block: Option<Block>,
     pub(crate) problem: Option<Problem>,
     pub(crate) failures: u32,
     pub(crate) deferral: Option<Deferral>,
     pub(crate) no_verdict: NoVerdict,
-    /// How many refreshes without a verdict there were when the last login came to nothing. Not stored: another start tries one more.
+    /// How many refreshes without a verdict there were when the last login failed. Not stored: the next start tries one login more.
     pub(crate) probed: u32,
     pub(crate) attempts: Tat,
     pub(crate) logins: Tat,
     pub(crate) last_attempt: AttemptId,
-    /// The host of the last one, which is the one that is stored.
+    /// The host of the last attempt, which is the one that is stored.
     pub(crate) last_host: HostKey,
     /// When to refresh ahead of expiry.
     pub(crate) ahead: Option<Timestamp>,
     pub(crate) phase: Phase,
-    /// Whether there is something to store that is not stored.
+    /// Whether something has changed that is not stored yet.
     pub(crate) dirty: bool,
     /// How often in a row the store refused to let an attempt begin.
     pub(crate) refusals: u32,
-    /// Whether something was cured after the attempt under way had begun: what it finds may be cured already.
+    /// Whether something was cured while an attempt was in flight: what the attempt finds may be cured already.
     pub(crate) cured: bool,
     pub(crate) waiters: Vec<Waiter>,
-    /// What persons want done, one after the other, between attempts.
+    /// What people want done to the credential, one after the other, between attempts.
     pub(crate) wishes: Wishes,
-    /// What the attempt under way tries, from its claim to its answer.
+    /// The credential that the attempt in flight tries, from its claim to its answer.
     pub(crate) trial: Option<Box<Trial>>,
-    /// Whether what is held was asked for otherwise than now, and only a login can ask anew. Not stored: another start finds it out again.
+    /// Whether the grant was requested with other parameters than now, and only a login can change that. Not stored: the next start
+    /// finds out again.
     pub(crate) outdated: bool,
-    /// Whether the token held is not served and kept only for the refresh that asks anew, which needs it. Not stored, likewise.
+    /// Whether the held token is kept only for the refresh that needs it, and not served. Not stored, likewise.
     pub(crate) renewing: bool,
-    /// Whether a refresh was sent that may have ended the token held.
+    /// Whether a refresh was sent that may have ended the held token.
     pub(crate) overtaken: Overtaken,
-    /// Whether the provider may have done what the attempt under way asked for, whatever its answer says; with whether that used up the
-    /// refresh token.
+    /// Whether the provider may have processed the request in flight, whatever its answer says; and whether that used up the refresh
+    /// token.
     pub(crate) doubted: Option<bool>,
-    /// Whether a refresh token is kept beside the one held.
+    /// Whether a spare refresh token is kept beside the held one.
     pub(crate) spare: bool,
-    /// Whether that one was brought by the provider and never sent.
+    /// Whether the provider brought the spare one and it was never sent.
     pub(crate) spare_unsent: bool,
-    /// What is to become of a stored credential with the next write, which comes before anything else.
+    /// What the next write does with a stored credential. That write comes before anything else.
     pub(crate) fate: Option<Fate>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// Nothing is under way.
+    /// Nothing is in progress.
     Resting,
     /// In the queue of this host.
     Queued(HostKey),
     /// Asking for the right to attempt.
     Claiming(Attempt),
-    /// Storing the intent. With the state of the paces before the debit, in case it cannot be stored.
+    /// Storing the intent. With the state of the rate limits before the debit, in case it cannot be stored.
     Recording(Attempt, (Tat, Tat)),
-    /// The request is out. With the same, in case it turns out that it never left.
+    /// The request is out. With the same state, in case the request never left.
     Sending(Attempt, (Tat, Tat)),
-    /// Storing an outcome, or a change without an attempt; with how often the store refused it.
+    /// Storing an outcome, or a change without an attempt; and how often the store refused it.
     Committing(Box<Saving>, u32),
-    /// The store refused an outcome; tried again at the given time, and nothing is attempted before it has
-    /// landed.
+    /// The store refused an outcome. It is tried again at the given time, and nothing is attempted before it is stored.
     Unsaved(Box<Saving>, Timestamp, u32),
 }
 
@@ -118,7 +118,7 @@ pub(crate) enum Phase {
 pub(crate) struct Saving {
     pub(crate) attempt: Option<AttemptId>,
     pub(crate) granted: bool,
-    /// Whether the attempt brought a refresh token alone.
+    /// Whether the attempt brought a refresh token and no access token.
     pub(crate) renewed: bool,
     pub(crate) wish: Option<Wish>,
     /// Whether the waiter of the wish was answered before it was stored.
@@ -126,13 +126,13 @@ pub(crate) struct Saving {
     pub(crate) fate: Option<Fate>,
 }
 
-/// Somebody who waits for a token.
+/// A client that waits for a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiter {
     pub(crate) id: WaiterId,
     pub(crate) demand: Demand,
     pub(crate) want: Want,
-    /// Whether it still shortens the wait after a failure: a person's wish does that for one attempt.
+    /// Whether it still shortens the wait after a failure, which a forced request does for one attempt.
     pub(crate) pressing: bool,
 }
 
@@ -211,7 +211,7 @@ impl Account {
                 self.failures = self.failures.saturating_add(1);
             }
         }
-        // When it was sent is not known, only that it was not later than now. Stored, so that the next start knows.
+        // It was sent at an unknown time, at the latest now. Stored, so that the next start knows.
         self.spend(kind, now);
         self.dirty = true;
     }
@@ -229,7 +229,7 @@ impl Account {
         self.unfit = None;
         self.outdated = false;
         self.can_login = can_login;
-        // What a slower pace ran up is not owed at a faster one.
+        // A debt at a slower rate is not owed at a faster one.
         self.attempts = plan.attempts.clamp(self.attempts, now);
         self.logins = plan.logins.clamp(self.logins, now);
         if cured {
@@ -237,7 +237,7 @@ impl Account {
         }
     }
 
-    /// Another plan is about to be in force: the account leaves the queue of a host that it no longer asks.
+    /// Another plan is about to take effect: the account leaves the queue of a host that it no longer asks.
     pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &AccountPlan) {
         if let Phase::Queued(host) = self.phase
             && host != plan.host
@@ -256,9 +256,9 @@ impl Account {
         }
     }
 
-    /// Something changed that the account was waiting for.
+    /// Something changed that may lift a block.
     pub(crate) fn cure(&mut self) {
-        // An attempt under way may have been sent before: what it finds does not count against what changed since.
+        // An attempt in flight may have been sent before the change, so its result does not count against what changed.
         self.cured = matches!(
             self.phase,
             Phase::Claiming(_) | Phase::Recording(..) | Phase::Sending(..)
@@ -276,7 +276,7 @@ impl Account {
         }
     }
 
-    /// The stored form of what is known now.
+    /// The state to store.
     pub(crate) fn durable(&self, intent: Option<Intent>, hosts: &Hosts, now: Timestamp) -> Durable {
         Durable {
             attempts: self.attempts,
@@ -322,7 +322,7 @@ impl Account {
         }
         let refused = self.unsendable || self.refresh.is_some_and(|refresh| refresh.refused);
         let stop = self.no_verdict.stop().filter(|_| self.can_login);
-        // A refresh would bring again what is not wanted any more.
+        // A refresh would bring a grant with the old parameters again.
         let again = self.outdated && self.can_login;
         match self.usable(now).filter(|_| !again) {
             Some(refresh)
@@ -338,7 +338,7 @@ impl Account {
         }
     }
 
-    /// The refresh token held, unless the provider would refuse it or it cannot be sent.
+    /// The held refresh token, unless the provider would refuse it or it cannot be sent.
     pub(crate) fn usable(&self, now: Timestamp) -> Option<RefreshToken> {
         let too_late = self.plan.refresh_needs_access
             && !self.plan.refresh_presents_access
@@ -354,12 +354,12 @@ impl Account {
         match self.plan.reuse {
             Reuse::None | Reuse::Rotates => true,
             Reuse::RotatesAndReuseRevokes => false,
-            // With nothing to log in with, presenting it again is the only hope left and can lose nothing more.
+            // Without a login, presenting it again is the last chance, and there is nothing more to lose.
             Reuse::Unknown => !self.can_login,
         }
     }
 
-    /// The earliest time at which an attempt of this kind may begin, as far as the account is concerned.
+    /// The earliest time for an attempt of this kind, without regard to its host.
     pub(crate) fn earliest(&self, kind: AttemptKind, now: Timestamp) -> Timestamp {
         let forced = self.waiters.iter().any(|waiter| waiter.pressing);
         let deferral = self.deferral.filter(|it| it.by_provider || !forced);
@@ -370,7 +370,7 @@ impl Account {
             .max(logins.unwrap_or(now))
     }
 
-    /// The earliest time the pace allows.
+    /// The earliest time that the rate limits allow.
     pub(crate) fn paced(&self, kind: AttemptKind, now: Timestamp) -> Timestamp {
         let attempts = self.plan.attempts.left(self.attempts, now).1;
         match kind {
@@ -384,7 +384,7 @@ impl Account {
 mod tests {
     use super::*;
 
-    /// A hundred thousand of them are held at once. What only few accounts have at any time stands in a box.
+    /// A hundred thousand accounts are held at once. What few accounts have at any time is boxed.
     #[test]
     fn an_account_takes_little_memory() {
         assert!(size_of::<Account>() <= 344, "{}", size_of::<Account>());

@@ -1,7 +1,7 @@
-//! An attempt from its first thought to its last write.
+//! An attempt from the decision to its last write.
 //!
-//! Owns the order that is the design: claim, debit, store the intent, send; `saving` goes on from the answer. Nothing leaves
-//! before its debit is durable; nothing is published before its refresh token is. An attempt that was sent is never given up.
+//! Owns the order that is the design: claim, debit, store the intent, send; `saving` continues from the answer. Nothing leaves before
+//! its debit is durable; nothing is published before its refresh token is durable. An attempt that was sent is never given up.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use crate::wishes::Wish;
 
 impl Account {
-    /// Does what is to be done next while nothing is under way: a person's wish, an attempt, or a write.
+    /// While nothing is in progress, starts what is due: a wish of a person, an attempt, or a write.
     pub(crate) fn consider(&mut self, ctx: &mut Context<'_>) {
         self.settle_late(ctx);
         match &self.phase {
@@ -75,7 +75,7 @@ impl Account {
         }
     }
 
-    /// Whether this host's queue is the one in which a wish waits.
+    /// Whether a wish waits in the queue of this host.
     fn waits_at(&self, host: HostKey, wish: &Wish) -> bool {
         match wish {
             Wish::Enter(trial) => self.plan.host_of(trial.kind) == host,
@@ -113,7 +113,7 @@ impl Account {
         self.begin(ctx, kind, host, cause);
     }
 
-    /// Begins an attempt at a host that has let it in.
+    /// Begins an attempt that the host has admitted.
     pub(crate) fn begin(
         &mut self,
         ctx: &mut Context<'_>,
@@ -135,7 +135,8 @@ impl Account {
         self.phase = Phase::Claiming(attempt);
     }
 
-    /// Answers those whom the host's pace holds for too long. An attempt that has to end first may end at any moment: that is waited for.
+    /// Answers the waiters that the host's rate limit holds for too long. If an attempt has to end first, they keep waiting: it may end
+    /// at any moment.
     pub(crate) fn wait_in_queue(&mut self, ctx: &mut Context<'_>, host: HostKey) {
         if self.waiters.is_empty() && self.wishes.is_empty() {
             return;
@@ -146,7 +147,7 @@ impl Account {
         }
     }
 
-    /// The same, for one that is expected to begin then. Whether it still waits.
+    /// As `wait_in_queue`, for an account that is expected to begin then. Returns whether it still waits.
     pub(crate) fn still_waits(
         &mut self,
         ctx: &mut Context<'_>,
@@ -168,7 +169,7 @@ impl Account {
         waits
     }
 
-    /// The right to attempt and the means were given, or not.
+    /// Handles the answer to a claim.
     pub(crate) fn claimed(
         &mut self,
         ctx: &mut Context<'_>,
@@ -194,11 +195,11 @@ impl Account {
                 } else if refusal == ClaimRefusal::RefreshToken
                     && attempt.kind == AttemptKind::Refresh
                 {
-                    // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
+                    // As useless as a refused one: the next step is a login, which has its own rate limit and needs no backoff.
                     self.unsendable = true;
                     self.problem = Some(Problem::RefreshRejected);
                 } else if refusal == ClaimRefusal::Request {
-                    // Trying again would find the same, however long the wait: until the configuration changes or a person says so.
+                    // Trying again would fail in the same way, until the configuration changes or a person insists.
                     self.came_to_nothing(attempt.kind);
                     self.unfit = Some(attempt.kind);
                     self.problem = None;
@@ -213,7 +214,7 @@ impl Account {
         }
         let fits = self.trial.is_some() || self.choose(ctx.now) == Ok(attempt.kind);
         let Some((attempts, logins)) = self.debit(attempt.kind, ctx.now).filter(|_| fits) else {
-            // A new plan came in between and its pace is tighter, or what was to be refreshed is gone.
+            // A new plan has a lower rate, or the refresh token is gone.
             self.not_tried(ctx, None);
             self.give_up(ctx, attempt);
             return self.consider(ctx);
@@ -240,7 +241,7 @@ impl Account {
         Some((attempts, logins))
     }
 
-    /// The intent and the debits are stored, or not.
+    /// Handles the store's answer about the intent and its debits.
     pub(crate) fn recorded(&mut self, ctx: &mut Context<'_>, id: AttemptId, result: StoreResult) {
         let Phase::Recording(attempt, before) = self.phase else {
             return;
@@ -265,16 +266,15 @@ impl Account {
         self.phase = Phase::Sending(attempt, before);
     }
 
-    /// The store refused before anything was sent.
+    /// Handles a refusal of the store before anything was sent.
     ///
-    /// The intent may have reached the disk although the store said no. What is true is written as soon as the store writes again,
-    /// and nothing is attempted before; should the daemon die first, a restart takes the intent for an attempt in doubt, which is
-    /// the safe reading.
+    /// The intent may be on disk although the store refused it. The true state is written as soon as the store works again, and no
+    /// attempt begins before that. If the daemon dies first, the next start takes the intent for an attempt in doubt, which is safe.
     fn not_recorded(&mut self, ctx: &mut Context<'_>, attempt: Attempt) {
         self.dirty = true;
         self.report(ctx, attempt, None);
         self.give_up(ctx, attempt);
-        // Later and later while it goes on: a store may refuse intents and take everything else.
+        // With growing pauses: a store may refuse intents and accept everything else.
         let retry = unsaved(self.refusals, ctx.now);
         self.not_tried(ctx, Some(WaiterFault::StoreUnavailable { retry }));
         self.refusals = self.refusals.saturating_add(1);
@@ -282,7 +282,7 @@ impl Account {
         self.consider(ctx);
     }
 
-    /// Gives an attempt up before anything was sent.
+    /// Gives up an attempt before anything was sent.
     fn give_up(&mut self, ctx: &mut Context<'_>, attempt: Attempt) {
         ctx.hosts.release(attempt.host);
         ctx.effects.push_back(Effect::Release(ctx.key, attempt.id));
@@ -292,7 +292,7 @@ impl Account {
         }
     }
 
-    /// The provider answered, or did not.
+    /// Handles the provider's answer, or its absence.
     pub(crate) fn answered(
         &mut self,
         ctx: &mut Context<'_>,
@@ -306,8 +306,8 @@ impl Account {
             return;
         }
         if answer == ProviderAnswer::NotSent {
-            // Nothing left, so nothing is owed: the paces are as they were, and stored so with the outcome. A crash before that finds
-            // the intent and its debits, as it must. A plan that came in between may have lowered them further.
+            // Nothing was sent, so the rate limits are restored, and stored with the outcome. A crash before that finds the intent and
+            // its debits, as it must. A new plan may have lowered them further in the meantime.
             ctx.hosts.release(attempt.host);
             self.attempts = self.attempts.min(before.0);
             self.logins = self.logins.min(before.1);
@@ -373,8 +373,8 @@ impl Account {
         };
         match (facts.refresh_token, attempt.kind) {
             (true, _) => self.renew(attempt, facts.refresh_lifetime),
-            // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6). One that brings another which
-            // cannot be kept may have spent it.
+            // Without a new refresh token, the one that was sent stays valid (RFC 6749, section 6). If a new one came and cannot be
+            // kept, the old one may be spent.
             (false, AttemptKind::Refresh) => {
                 let in_doubt = facts.refresh_token_lost && self.plan.reuse != Reuse::None;
                 self.refresh = self.refresh.map(|refresh| RefreshToken {
@@ -394,7 +394,7 @@ impl Account {
         }
     }
 
-    /// A refresh token came, which takes the place of the one held: neither in doubt nor refused, whatever came with it.
+    /// Takes a new refresh token: neither in doubt nor refused, whatever came with it.
     pub(crate) fn renew(&mut self, attempt: Attempt, lifetime: Option<Duration>) {
         self.unsendable = false;
         self.outdated &= attempt.kind == AttemptKind::Refresh;

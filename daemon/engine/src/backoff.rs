@@ -1,7 +1,7 @@
-//! Waiting after failures, and the chance in it.
+//! Waiting after failures, with jitter.
 //!
-//! Owns full-jitter exponential backoff. The chance is a hash of the engine's seed, the account and the attempt, so that a run
-//! with the same seed is the same run. Never sleeps.
+//! Owns full-jitter exponential backoff. The jitter is a hash of the engine's seed, the account and the attempt, so a run can be
+//! repeated with its seed. Never sleeps.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::time::{Timestamp, millis};
 const FLOOR: Duration = Duration::from_secs(1);
 /// The longest wait after failed refreshes.
 const LONGEST_REFRESH: Duration = Duration::from_secs(5 * 60);
-/// The longest wait after failed logins: a provider may be counting them against the account although it sends no answer.
+/// The longest wait after failed logins: a provider may count them against the account although it sends no answer.
 const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
 /// The longest wait after refreshes that something in front of the provider answered.
 pub(crate) const LONGEST_UNRECOGNISED: Duration = Duration::from_secs(6 * 60 * 60);
-/// The longest Retry-After that is believed. A nonsensical one must not end an account for years.
+/// The longest Retry-After that is accepted, so that a nonsensical one does not block an account for years.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Chance that is the same for the same seed, account and attempt.
+/// Random numbers that are the same for the same seed, account and attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dice {
     seed: u64,
@@ -49,7 +49,7 @@ impl Dice {
     }
 }
 
-/// A first wait, doubled so many times.
+/// A wait, doubled so many times.
 pub(crate) fn doubled(first: Duration, times: u32) -> Duration {
     first.saturating_mul(1 << times.min(16))
 }
@@ -75,7 +75,7 @@ pub(crate) fn asked_by_provider(wait: Duration, now: Timestamp) -> Deferral {
     }
 }
 
-/// A stored wait as it may be believed at `now`: a clock that was wrong must not lock an account for years.
+/// A stored wait, limited to what may follow `now`: a clock that was wrong must not block an account for years.
 pub(crate) fn clamp(deferral: Deferral, now: Timestamp) -> Option<Deferral> {
     let longest = if deferral.by_provider {
         LONGEST_RETRY_AFTER
@@ -88,7 +88,7 @@ pub(crate) fn clamp(deferral: Deferral, now: Timestamp) -> Option<Deferral> {
     })
 }
 
-/// The wait before a refused write is tried again. Without chance: there is only one store and it is ours.
+/// The wait before a refused write is tried again. Without jitter: nobody else uses our store.
 pub(crate) fn unsaved(tries: u32, now: Timestamp) -> Timestamp {
     let wait = doubled(Duration::from_millis(250), tries);
     now.after(wait.min(Duration::from_secs(30)))

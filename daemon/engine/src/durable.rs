@@ -1,7 +1,7 @@
 //! What the engine must find again after a restart.
 //!
-//! Owns [`Durable`]: every fact of an account that is not a secret and must outlive the process. The shell stores it together
-//! with the secrets it describes: what a `Durable` does not mention must not be in the record either.
+//! Owns [`Durable`]: every fact of an account that is not a secret and must outlive the process. The shell stores it with the secrets it
+//! describes: a secret that no `Durable` mentions must not be in the record either.
 
 use std::time::Duration;
 
@@ -18,24 +18,25 @@ pub struct Durable {
     pub attempts: Tat,
     /// State of the pace of logins.
     pub logins: Tat,
-    /// State of the pace of the provider host as this account last saw it; the latest of all records counts, whether or not their
-    /// accounts are configured.
+    /// State of the host's rate limit as this account last saw it; the latest of all records counts, whether or not their accounts are
+    /// configured.
     pub host: Tat,
     /// The last attempt begun.
     pub last_attempt: AttemptId,
     /// An attempt that has begun and whose outcome is not stored yet.
     pub intent: Option<Intent>,
-    /// The grant held, if one is.
+    /// The held token, if any.
     pub held: Option<TokenFacts>,
-    /// Whether a refresh that may have been processed was sent while it was held, and brought no token: some providers end the one before.
+    /// Whether a refresh was sent while it was held that may have been processed and brought no token: some providers end the previous
+    /// one then.
     pub overtaken: bool,
-    /// The refresh token held, if one is.
+    /// The held refresh token, if any.
     pub refresh: Option<RefreshToken>,
-    /// What a person entered and the attempt of `intent` tries. It stands beside what is held and replaces nothing yet.
+    /// The entered credential that the attempt of `intent` tries. It is kept beside the held one and replaces nothing yet.
     pub candidate: Option<Candidate>,
-    /// Whether a refresh token is kept beside the one held: a person entered it, it was sent, and its outcome is unknown.
+    /// Whether a spare refresh token is kept: a person entered it, it was sent, and its outcome is unknown.
     pub spare: bool,
-    /// Whether the one kept beside is a successor that the provider brought, which was never sent.
+    /// Whether the spare one is a successor that the provider brought and that was never sent.
     pub spare_unsent: bool,
     /// Why no attempt may be made until something changes.
     pub block: Option<Block>,
@@ -58,14 +59,14 @@ pub struct Intent {
     pub kind: AttemptKind,
 }
 
-/// A credential that a person entered, on trial: without the credential.
+/// An entered credential on trial, without the credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// The attempt that tries it, and it alone.
+    /// The only attempt that tries it.
     pub attempt: AttemptId,
-    /// Of which kind that attempt is: a refresh token is tried by a refresh, anything else by a login.
+    /// The kind of that attempt: a refresh tries a refresh token, a login anything else.
     pub kind: AttemptKind,
-    /// Whether it is the refresh token that is held: whatever comes of the attempt came of that one.
+    /// Whether it is the held refresh token: the result of the attempt is then that one's.
     pub same: bool,
 }
 
@@ -92,12 +93,12 @@ impl AttemptKind {
     }
 }
 
-/// An access token held, without the token.
+/// A held access token, without the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenFacts {
     /// Which grant it came with.
     pub grant: GrantId,
-    /// When the request left that brought it: lifetimes count from there, so that a slow answer cannot stretch them.
+    /// When its request was sent: lifetimes count from there, so that a slow answer cannot stretch them.
     pub issued: Timestamp,
     /// When it expires; `None` when the provider gives no lifetime: it is used until an API refuses it.
     pub expires: Option<Timestamp>,
@@ -123,7 +124,7 @@ impl TokenFacts {
         }
     }
 
-    /// A stored token as it may be believed at `now`: one that seems to come from the future lives no longer than it was given.
+    /// A stored token, corrected if it seems to come from the future: it lives no longer than its lifetime from `now`.
     pub(crate) fn clamp(self, now: Timestamp) -> Self {
         let expires = match (self.expires, self.lifetime()) {
             (Some(expires), Some(lifetime)) => Some(expires.min(now.after(lifetime))),
@@ -146,22 +147,22 @@ impl TokenFacts {
     }
 }
 
-/// A refresh token held, without the token.
+/// A held refresh token, without the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {
     /// When it expires, if the provider said so.
     pub expires: Option<Timestamp>,
     /// Whether it was sent by an attempt whose outcome is unknown, so that it may be spent.
     pub in_doubt: bool,
-    /// Whether the provider refused it. It is kept all the same until another takes its place: a provider may refuse by mistake, and
-    /// where nothing is left to log in with a person can have it tried again.
+    /// Whether the provider refused it. It is kept until another replaces it: a provider may refuse by mistake, and if no login is
+    /// possible a person can have it tried again.
     pub refused: bool,
 }
 
-/// Why an account makes no attempt until something changes. Outlives restarts.
+/// Why an account makes no attempt until something changes. Survives restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Block {
-    /// The provider refused the credential: not tried again by itself.
+    /// The provider refused the credential: it is not tried again without a person.
     CredentialRejected,
     /// The provider called the request wrong: the dialect or the configuration has to change.
     Misconfigured,
@@ -172,6 +173,6 @@ pub enum Block {
 pub struct Deferral {
     /// No attempt before this.
     pub until: Timestamp,
-    /// Whether the provider named the time (Retry-After). Not even a person's wish shortens that.
+    /// Whether the provider named the time (Retry-After). Not even a person can shorten that.
     pub by_provider: bool,
 }

@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Obtain the right to attempt and everything the request needs; answer with `Claimed`. With a waiter, the attempt is made with
-    /// what that one entered, in the place of what is stored or configured.
+    /// Obtain the right to attempt and everything the request needs; answer with `Claimed`. With a waiter, the attempt uses the
+    /// credential that this waiter entered instead of the stored or configured one.
     Claim(AccountKey, AttemptId, AttemptKind, Option<WaiterId>),
     /// Store the intent and the debits durably, with the candidate that the attempt tries; answer with `Recorded`.
     Record(AccountKey, AttemptId, Box<Durable>),
@@ -29,9 +29,9 @@ pub enum Effect {
     Publish(AccountKey, Publication),
     /// Serve no token of this account.
     Retire(AccountKey),
-    /// Do not serve this token, which is held all the same: it may be served again, and a refresh may need it.
+    /// Do not serve this token, but keep it: it may be served again, and a refresh may need it.
     Withhold(AccountKey, TokenFacts, Withheld),
-    /// Tell a waiter.
+    /// Answer a waiter.
     Settle(WaiterId, Verdict),
     /// An attempt is over.
     Attempted(AccountKey, Attempted),
@@ -39,27 +39,27 @@ pub enum Effect {
     Dropped(AccountKey),
 }
 
-/// What to store, and which secrets that are waiting go with it.
+/// What to store, and which secrets in memory go with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The state to store.
     pub durable: Durable,
-    /// The attempt whose grant, or whose refresh token alone, is to be stored with it.
+    /// The attempt whose grant, or refresh token alone, is stored with it.
     pub granted: Option<AttemptId>,
-    /// What is to become of a stored credential that is not in use. A candidate of which nothing is said here is dropped.
+    /// What becomes of a stored credential that is not in use. A candidate without a fate is dropped.
     pub fate: Option<Fate>,
     /// Whether every secret of the account is to be dropped first.
     pub forget: bool,
 }
 
-/// What becomes of a credential that is stored and not in use. Doing it twice is doing it once.
+/// What becomes of a stored credential that is not in use. Doing it twice is the same as doing it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// The candidate takes the place of what was held of its kind.
+    /// The candidate replaces the held credential of its kind.
     Takes,
-    /// The candidate, a refresh token, is kept beside what is held.
+    /// The candidate, a refresh token, is kept as the spare one.
     Spared,
-    /// The refresh token that was kept beside what is held takes its place.
+    /// The spare refresh token replaces the held one.
     SpareTakes,
 }
 
@@ -68,7 +68,7 @@ pub enum Fate {
 pub struct Publication {
     /// The grant and its times.
     pub held: TokenFacts,
-    /// From when on a session reports that the token was asked for.
+    /// When connections begin to report requests for the token.
     pub ahead: Timestamp,
     /// Whether it is only in memory, because the store refused it.
     pub unpersisted: bool,
@@ -77,7 +77,7 @@ pub struct Publication {
 /// Why a token that is held is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Withheld {
-    /// It was asked for otherwise than now, and a refresh needs it.
+    /// It was requested with other parameters than now, and a refresh needs it.
     AskedOtherwise,
     /// A refresh was sent that may have ended it.
     PerhapsEnded,
@@ -103,13 +103,13 @@ pub enum Verdict {
     Token(GrantId),
     /// Done as asked.
     Done,
-    /// What was entered did not prove itself.
+    /// The entered credential was not granted a token.
     Unproven(Unproven),
-    /// No, and why.
+    /// A fault.
     Fault(WaiterFault),
 }
 
-/// What came of a credential that a person entered, where no grant did.
+/// What happened to an entered credential that was not granted a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unproven {
     /// Why not.
@@ -120,7 +120,7 @@ pub struct Unproven {
     pub retry: Timestamp,
 }
 
-/// Why what was entered did not prove itself.
+/// Why an entered credential was not granted a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unproved {
     /// No request could be made with it.
@@ -129,14 +129,14 @@ pub enum Unproved {
     Answered(ProviderAnswer),
 }
 
-/// What became of a credential that did not prove itself.
+/// What became of an entered credential that was not granted a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keeping {
-    /// It is not stored, and what was held is as it was.
+    /// It is not stored; the held credential is unchanged.
     Dropped,
-    /// A refresh token that may have been spent: kept beside what is held, for when nothing else is left.
+    /// A refresh token that may be spent: kept as a spare for when no other credential is left.
     Beside,
-    /// A refresh token that was not refused, where nothing else is held: it is the account's now.
+    /// A refresh token that was not refused: no other credential was held, so it is taken into use.
     InPlace,
 }
 
@@ -147,7 +147,7 @@ pub enum WaiterFault {
     LoginRequired(Missing),
     /// The provider called the request wrong.
     Misconfigured,
-    /// No request can be made of what the account is configured with.
+    /// No request can be built from the configuration.
     Unfit,
     /// The last attempt failed; the next may be made at `retry`.
     Failed {
@@ -160,17 +160,17 @@ pub enum WaiterFault {
     Paced {
         /// When the next attempt may be made.
         retry: Timestamp,
-        /// Which pace holds it.
+        /// Which rate limit delays it.
         by: Pace,
         /// How the last attempt failed, if it did.
         problem: Option<Problem>,
     },
-    /// The provider's tokens do not live as long as was asked for.
+    /// The provider's tokens do not live as long as requested.
     Unattainable {
         /// How long they live.
         lifetime: Duration,
     },
-    /// The time the waiter gave is over. An attempt that runs goes on.
+    /// The waiter's time is over. An attempt in flight continues.
     TimedOut,
     /// The daemon is stopping.
     Draining,
@@ -183,14 +183,14 @@ pub enum WaiterFault {
     Gone,
 }
 
-/// A pace that may be used up.
+/// A rate limit that may be used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// Of all attempts of the account.
     Attempts,
     /// Of its logins.
     Logins,
-    /// Of the provider host that attempts of this kind go to, which all accounts there share.
+    /// Of the provider host that attempts of this kind go to, shared by all its accounts.
     Host(AttemptKind),
 }
 
@@ -201,12 +201,12 @@ pub enum Missing {
     CredentialRejected,
     /// There is none.
     NoCredential,
-    /// Only a refresh token that may be spent, at a provider where presenting it again revokes everything.
+    /// Only a refresh token that may be spent, at a provider where sending it again revokes everything.
     InDoubt,
     /// The refresh token was refused and there is nothing to log in with.
     RefreshRejected,
-    /// Something in front of the provider answered one login after the other.
+    /// Something in front of the provider answered several logins.
     Unrecognised,
-    /// No answer came to one login after the other: the credential may be wrong.
+    /// Several logins got no answer: the credential may be wrong.
     NoAnswer,
 }

@@ -1,7 +1,7 @@
 //! The engine: four verbs around the accounts.
 //!
-//! Owns dispatch and the timetable. `handle_event` and `handle_timeout` take the time and change state, `poll_effect` yields
-//! what is to be done and `poll_timeout` when to come back. It cannot fail: an event for something that is over is a no-op.
+//! Owns dispatch and the timetable. `handle_event` and `handle_timeout` take the time and change state, `poll_effect` yields the next
+//! thing to do and `poll_timeout` the time of the next call. It cannot fail: an event for something that is over is a no-op.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -21,17 +21,17 @@ use crate::wishes::{Trial, Wish};
 pub struct Engine {
     seed: u64,
     draining: bool,
-    /// Each in a box: a map that is filled in the order of its keys leaves its nodes half empty, and they are to be small.
+    /// Boxed: a map that is filled in the order of its keys leaves its nodes half empty, so entries must be small.
     accounts: BTreeMap<AccountKey, Box<Account>>,
     hosts: Hosts,
-    /// Who is due when; each account stands here at most once, at the time in `planned`.
+    /// When each account is due; an account stands here at most once, at the time in `planned`.
     timetable: BTreeSet<(Timestamp, AccountKey)>,
     planned: BTreeMap<AccountKey, Timestamp>,
     effects: VecDeque<Effect>,
 }
 
 impl Engine {
-    /// An engine without accounts. The seed decides all chance: two engines with one seed and the same events do the same.
+    /// An engine without accounts. The seed decides all jitter: two engines with the same seed and events do the same.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -63,7 +63,8 @@ impl Engine {
             } => self.with(now, account, |it, ctx| {
                 it.go_elsewhere(ctx, &plan);
                 it.replan(plan, can_login, cured, ctx.now);
-                // When to refresh ahead may be another time now, and sessions have to know it; and what a refresh does to the token held.
+                // The time of the refresh ahead may have changed, which connections have to know, and what a refresh does to the held
+                // token.
                 it.serve(ctx);
                 it.consider(ctx);
             }),
@@ -95,31 +96,27 @@ impl Engine {
                 refresh_token,
                 can_login,
             } => {
-                self.wish(
-                    now,
-                    account,
-                    Wish::Enter(Trial {
-                        waiter,
-                        demand,
-                        kind: match refresh_token {
-                            true => AttemptKind::Refresh,
-                            false => AttemptKind::Login,
-                        },
-                        can_login,
-                        same: false,
-                        answered: false,
-                    }),
-                );
+                let kind = match refresh_token {
+                    true => AttemptKind::Refresh,
+                    false => AttemptKind::Login,
+                };
+                let trial = Trial {
+                    waiter,
+                    demand,
+                    kind,
+                    can_login,
+                    same: false,
+                    answered: false,
+                };
+                self.wish(now, account, Wish::Enter(trial));
             }
             Event::Forget {
                 account,
                 waiter,
                 can_login,
-            } => {
-                self.wish(now, account, Wish::Forget { waiter, can_login });
-            }
+            } => self.wish(now, account, Wish::Forget { waiter, can_login }),
             Event::EnteredAgain(key, attempt) => {
-                self.with(now, key, |it, _| it.entered_again(attempt));
+                self.with(now, key, |it, _| it.entered_again(attempt))
             }
             Event::Claimed(key, attempt, result) => {
                 self.with(now, key, |it, ctx| it.claimed(ctx, attempt, result))
@@ -128,7 +125,7 @@ impl Engine {
                 self.with(now, key, |it, ctx| it.recorded(ctx, attempt, result))
             }
             Event::Doubted(key, attempt, refresh_token) => {
-                self.with(now, key, |it, _| it.doubted(attempt, refresh_token));
+                self.with(now, key, |it, _| it.doubted(attempt, refresh_token))
             }
             Event::Answered(key, attempt, answer) => {
                 self.with(now, key, |it, ctx| it.answered(ctx, attempt, answer))
@@ -156,7 +153,7 @@ impl Engine {
             self.planned.remove(&key);
             self.with(now, key, Account::tick);
             if self.planned.get(&key).is_some_and(|again| *again <= now) {
-                // Still due at the same moment would be a loop: what could be done was just done.
+                // Still due at the same moment would be a loop: all that could be done was just done.
                 self.plan(key, Some(now.after(std::time::Duration::from_millis(1))));
             }
         }
@@ -191,19 +188,19 @@ impl Engine {
         Some(self.accounts.get(&account)?.spent_so_far())
     }
 
-    /// The host that what is stored of an account's host is about.
+    /// The host that the stored state of the host's rate limit is about.
     #[must_use]
     pub fn host(&self, account: AccountKey) -> Option<HostKey> {
         Some(self.accounts.get(&account)?.last_host)
     }
 
-    /// Why no attempt is made for an account until something changes: [`View::stop`] without the rest of the view, for those who count.
+    /// Why no attempt is made for an account until something changes: [`View::stop`] without the rest of the view, for counting.
     #[must_use]
     pub fn stop(&self, account: AccountKey, now: Timestamp) -> Option<WaiterFault> {
         self.accounts.get(&account)?.choose(now).err()
     }
 
-    /// Why a token that is held and not over is not served, where that is so.
+    /// Why a live held token is not served, if so.
     #[must_use]
     pub fn withheld(&self, account: AccountKey, now: Timestamp) -> Option<Withheld> {
         let account = self.accounts.get(&account)?;
@@ -211,7 +208,7 @@ impl Engine {
         account.withheld()
     }
 
-    /// Whether nothing is under way and everything is stored: a drained engine may be dropped.
+    /// Whether nothing is in progress and everything is stored: a drained engine may be dropped.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.accounts.values().all(|account| account.is_settled())
@@ -229,15 +226,15 @@ impl Engine {
                 self.hosts.restore(adoption.plan.host, used, now);
             }
             if let Some(intent) = stored.intent.filter(|_| adoption.host_unknown) {
-                // When it arrived is not known, only that it was not later than now. What is stored may count it already, as it stood then:
-                // once too often, for once.
+                // It arrived at an unknown time, at the latest now. The stored state may count it already; it is charged twice then, but only
+                // this time.
                 self.hosts.arrived(adoption.plan.host_of(intent.kind), now);
             }
         }
         match self.accounts.get_mut(&key) {
             Some(account) => {
-                // It was removed and came back while something of it still ran: what is in memory is newer than what is stored.
-                // What runs holds a place at its own host, whatever the plan says by now.
+                // It was removed and came back while an attempt was in flight: memory is newer than the store. The attempt keeps its
+                // place at its own host, whatever the plan says now.
                 account.absent = false;
                 account.asked = adoption.asked;
                 account.replan(adoption.plan, adoption.can_login, adoption.cured, now);
@@ -254,7 +251,7 @@ impl Engine {
         self.with_waiter(now, key, wish.waiter(), |it, ctx| it.wish(ctx, wish));
     }
 
-    /// As `with`, for a waiter, which gets an answer also if the account is gone.
+    /// As `with`, for a waiter: it gets an answer also if the account is gone.
     fn with_waiter(
         &mut self,
         now: Timestamp,
@@ -269,7 +266,7 @@ impl Engine {
         self.effects.push_back(Effect::Settle(waiter, gone));
     }
 
-    /// Calls accounts from the queues of their hosts as long as one may begin.
+    /// Calls accounts from the queues of their hosts while one may begin.
     fn call_queues(&mut self, now: Timestamp) {
         while let Some((host, queue)) = self.hosts.settled(now) {
             self.update_queue(now, host, queue);
@@ -285,7 +282,7 @@ impl Engine {
         }
     }
 
-    /// Answers the waiters in a queue that the host's pace holds for too long.
+    /// Answers the waiters in a queue that the host's rate limit holds for too long.
     fn update_queue(&mut self, now: Timestamp, host: HostKey, queue: Vec<AccountKey>) {
         let (mut before, mut leaving) = (0, BTreeSet::new());
         for key in queue {
@@ -301,8 +298,8 @@ impl Engine {
         self.hosts.leave_all(host, |key| leaving.contains(&key));
     }
 
-    /// As `with`, and the account is considered with the next `handle_timeout`: nothing begins before the accounts that are adopted after
-    /// this one have reported how far their host's pace is used up.
+    /// As `with`; the account is considered at the next `handle_timeout`. Nothing begins before the accounts that are adopted after it
+    /// have reported the state of their host's rate limit.
     fn with_before_start(
         &mut self,
         now: Timestamp,

@@ -1,6 +1,6 @@
 //! What happens to the engine.
 //!
-//! Owns the events. They say what was asked and what came back, never a secret, so that every one of them may be logged.
+//! Owns the events. They say what was requested and what came back, never a secret, so all of them may be logged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,15 +17,15 @@ use crate::time::Timestamp;
 pub enum Event {
     /// A provider host exists or has other limits.
     Host(HostKey, HostPlan),
-    /// How far the pace of a provider host is used up, as a stored record knows it, whether or not its account or the host itself is
-    /// there. Sent for every record at start; the latest one counts.
+    /// The state of a host's rate limit in a stored record, whether or not its account or the host is configured. Sent for every record
+    /// at start; the latest counts.
     HostUsed(HostKey, HostUsed),
-    /// An account is there: at start, after a reload, or again after it had been removed.
+    /// An account is configured: at start, after a reload, or again after it had been removed.
     ///
-    /// Nothing begins for it before the next `handle_timeout`: adopt all accounts first, because the pace of a host is what the
-    /// last of them knew of it.
+    /// Nothing begins for it before the next `handle_timeout`. Adopt all accounts first, because the state of a host's rate limit is the
+    /// latest that any of them knows.
     Adopt(AccountKey, Box<Adoption>),
-    /// A new account is a login that has been used under another name: what that used up counts. Sent right after it is adopted.
+    /// A new account uses a login that was used under another name: what that used up counts. Sent right after it is adopted.
     Spent(AccountKey, LoginUsed),
     /// An account's plan changed, its identity did not.
     Replan {
@@ -38,18 +38,18 @@ pub enum Event {
         /// Whether something changed that may cure what the account is blocked for.
         cured: bool,
     },
-    /// What is held was asked for otherwise than it would be asked for now. Follows `Adopt` or `Replan`, where it is so.
+    /// The grant was requested with other parameters than now. Follows `Adopt` or `Replan`.
     Outdated {
         /// Of which account.
         account: AccountKey,
-        /// Whether only a login can ask otherwise, and a refresh would bring the same again.
+        /// Whether only a login can request with the new parameters, and a refresh would bring the old ones again.
         by_login: bool,
-        /// Whether a refresh asks otherwise too.
+        /// Whether a refresh requests with the new parameters too.
         by_refresh: bool,
     },
-    /// The attempt being claimed tries the refresh token that is held, entered again. Sent before `Claimed`.
+    /// The attempt being claimed tries the held refresh token, entered again. Sent before `Claimed`.
     EnteredAgain(AccountKey, AttemptId),
-    /// An account is no longer configured. What is stored of it stays.
+    /// An account is no longer configured. Its record stays.
     Remove(AccountKey),
     /// A waiter wants a token.
     Wanted {
@@ -64,9 +64,9 @@ pub enum Event {
     },
     /// A waiter for a token has left and gets no answer.
     Left(AccountKey, WaiterId),
-    /// Somebody was served a token that is about to be refreshed only on demand.
+    /// A client was served a token that is about to be refreshed only on demand.
     Asked(AccountKey),
-    /// A person entered a credential: it is to be tried by itself, and to replace what is held once it is granted.
+    /// A person entered a credential: it is tried by itself, and replaces the held one once it is granted.
     Entered {
         /// For which account.
         account: AccountKey,
@@ -88,31 +88,31 @@ pub enum Event {
         /// Whether a login is still possible afterwards, from the configuration alone.
         can_login: bool,
     },
-    /// The right to attempt, and the means, were asked for.
+    /// The answer to `Claim`.
     Claimed(AccountKey, AttemptId, Result<(), ClaimRefusal>),
-    /// The intent was to be stored.
+    /// The answer to `Record`.
     Recorded(AccountKey, AttemptId, StoreResult),
-    /// The provider may have done what the attempt under way asks for, whatever its answer says, and with `true` have used up the refresh
+    /// The provider may have processed the request in flight, whatever its answer says, and with `true` may have used up the refresh
     /// token. Sent before `Answered`.
     Doubted(AccountKey, AttemptId, bool),
     /// The provider answered, or did not.
     Answered(AccountKey, AttemptId, ProviderAnswer),
-    /// The outcome was to be stored.
+    /// The answer to `Commit`.
     Committed(AccountKey, StoreResult),
-    /// Finish what runs, begin nothing.
+    /// Finish what is in progress, begin nothing.
     Drain,
 }
 
-/// What a login has used up of its paces.
+/// What a login has used up of its rate limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LoginUsed {
     /// State of the pace of all attempts.
     pub attempts: Tat,
     /// State of the pace of logins.
     pub logins: Tat,
-    /// Until when its provider wants to be left alone.
+    /// No attempt before this time, as the provider asked.
     pub deferred_until: Option<Timestamp>,
-    /// By when an attempt had arrived, at the latest, that was under way when a daemon died.
+    /// The latest time at which an attempt arrived that was in flight when a daemon died.
     pub attempt_by: Option<Timestamp>,
     /// The same of a login.
     pub login_by: Option<Timestamp>,
@@ -134,19 +134,19 @@ impl LoginUsed {
     /// Whether anything of it still counts at `now`.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> bool {
-        // How long an attempt counts only the pace says that it is charged to.
+        // How long an attempt in flight counts depends on the rate it is charged to.
         let in_flight = self.attempt_by.is_some() || self.login_by.is_some();
         let deferred = self.deferred_until.is_some_and(|until| until > now);
         in_flight || deferred || self.attempts.0 > now || self.logins.0 > now
     }
 }
 
-/// What records know of a provider host's pace.
+/// The state of a provider host's rate limit in records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostUsed {
-    /// How far it was used up, by attempts that ended and by those under way when it was written.
+    /// The state left by attempts that had ended or were in flight when the record was written.
     pub tat: Tat,
-    /// By when the attempts had arrived, at the latest, that were under way when a daemon died.
+    /// The latest times at which attempts arrived that were in flight when a daemon died.
     pub sent_by: Vec<Timestamp>,
 }
 
@@ -164,7 +164,7 @@ pub enum ClaimRefusal {
     Store,
     /// A secret that the request needs cannot be fetched.
     Secret,
-    /// No request can be made of what the account is configured with: nothing changes by itself.
+    /// No request can be built from the configuration: nothing changes by itself.
     Request,
     /// No request can carry the refresh token. The provider made it, so no person can correct it.
     RefreshToken,
@@ -173,7 +173,7 @@ pub enum ClaimRefusal {
 /// An account as it comes to the engine.
 #[derive(Debug, Clone)]
 pub struct Adoption {
-    /// How to keep it.
+    /// Its plan.
     pub plan: AccountPlan,
     /// Whether all that a login needs is at hand.
     pub can_login: bool,
@@ -187,7 +187,7 @@ pub struct Adoption {
     pub asked: LastAsked,
 }
 
-/// When an account was last asked for. Shared with the sessions, which answer without an event.
+/// When a token of an account was last requested. Shared with the connections, which answer without an event.
 #[derive(Debug, Clone, Default)]
 pub struct LastAsked(Arc<AtomicU64>);
 
@@ -232,7 +232,7 @@ pub enum Want {
 pub enum ProviderAnswer {
     /// A grant.
     Granted(GrantFacts),
-    /// A success that brought a refresh token, and no access token that can be handed out.
+    /// A success with a refresh token, and without an access token that can be handed out.
     Renewed {
         /// The refresh token's lifetime, if the provider said.
         refresh_lifetime: Option<Duration>,
@@ -255,7 +255,7 @@ pub enum ProviderAnswer {
         /// Whether the provider may have acted on the request all the same.
         maybe_processed: bool,
     },
-    /// Not the provider's own word: no verdict over anything, and nothing was processed.
+    /// Not the provider's own answer: no verdict, and nothing was processed.
     Unrecognised,
     /// The request did not leave: no connection, or no secret to send.
     NotSent,
@@ -286,7 +286,7 @@ pub struct GrantFacts {
     pub lifetime: Option<Duration>,
     /// Whether a refresh token came with it.
     pub refresh_token: bool,
-    /// Whether one came that cannot be used, so that the one that was sent may be spent.
+    /// Whether a refresh token came that cannot be used, so that the one that was sent may be spent.
     pub refresh_token_lost: bool,
     /// The refresh token's lifetime, if the provider said.
     pub refresh_lifetime: Option<Duration>,

@@ -67,7 +67,7 @@ impl Account {
         }
     }
 
-    /// The provider refused an attempt of this kind: nothing more is tried, unless the refreshes go on for which it was a probe.
+    /// The provider refused an attempt: blocks the account, unless the attempt was a probe after which refreshes continue.
     fn stop_for(&mut self, ctx: &Context<'_>, kind: AttemptKind, block: Block) {
         if !self.was_a_probe(kind, ctx.now) {
             self.stop(block);
@@ -82,7 +82,7 @@ impl Account {
     pub(crate) fn fail(&mut self, ctx: &mut Context<'_>, kind: AttemptKind, problem: Problem) {
         self.problem = Some(problem);
         self.failures = self.failures.saturating_add(1);
-        // Force shortens the wait once: from now on its waiter waits like all others.
+        // A forced request shortens the wait once: from now on its waiter waits like all others.
         for waiter in &mut self.waiters {
             waiter.pressing = false;
         }

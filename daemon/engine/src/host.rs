@@ -1,7 +1,7 @@
 //! Provider hosts: what all accounts of one provider share.
 //!
-//! Owns the limit on attempts in flight and on the rate per host, and the queue of accounts that wait for it. Knows nothing of
-//! what an account wants.
+//! Owns each host's rate limit, its limit of attempts in flight, and the queue of accounts that wait for them. Knows nothing of what an
+//! account wants.
 //!
 //! **The rate.** The provider counts a request when it arrives, some time between the moment its attempt is let in and its end. So an
 //! attempt under way counts as if it arrived *now*, whenever that is, and is charged when it ends. Let `tat` be the state that the ended
@@ -21,11 +21,11 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 struct Host {
     plan: HostPlan,
-    /// Of attempts that have ended.
+    /// The state that ended attempts left.
     tat: Tat,
     in_flight: u32,
     queue: VecDeque<AccountKey>,
-    /// Whether an account joined the queue when its start could not be known, because an attempt had to end first.
+    /// Whether an account joined the queue while its start was unknown, because an attempt had to end first.
     unsure: bool,
 }
 
@@ -33,9 +33,9 @@ struct Host {
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     hosts: BTreeMap<HostKey, Host>,
-    /// Hosts with accounts in the queue.
+    /// Hosts whose queue is not empty.
     queued: BTreeSet<HostKey>,
-    /// The stored state of hosts that have no plan yet: an account of theirs may still come.
+    /// The stored state of hosts without a plan: an account of theirs may still come.
     unplanned: BTreeMap<HostKey, HostUsed>,
 }
 
@@ -49,14 +49,14 @@ impl Hosts {
             unsure: false,
         });
         host.plan = plan;
-        // What a slower rate ran up is not owed at a faster one.
+        // A debt at a slower rate is not owed at a faster one.
         host.tat = plan.rate.clamp(host.tat, now);
         if let Some(stored) = self.unplanned.remove(&key) {
             host.take(stored, now);
         }
     }
 
-    /// Takes over what records know; the latest state counts.
+    /// Takes the state from records; the latest counts.
     pub(crate) fn restore(&mut self, key: HostKey, used: HostUsed, now: Timestamp) {
         match self.hosts.get_mut(&key) {
             Some(host) => host.take(used, now),
@@ -70,7 +70,7 @@ impl Hosts {
         }
     }
 
-    /// Lets an attempt begin, or puts the account in the queue. `turn` is for an account that was just called from the queue.
+    /// Admits an attempt, or puts the account in the queue. `turn` is for an account that was just called from the queue.
     pub(crate) fn admit(
         &mut self,
         key: HostKey,
@@ -96,7 +96,7 @@ impl Hosts {
         false
     }
 
-    /// An attempt has ended that may have reached the provider.
+    /// An attempt that may have reached the provider has ended.
     pub(crate) fn ended(&mut self, key: HostKey, now: Timestamp) {
         self.release(key);
         self.arrived(key, now);
@@ -109,7 +109,7 @@ impl Hosts {
         }
     }
 
-    /// An attempt was given up, or ended and certainly never left: nothing is owed for it.
+    /// An attempt was given up or never left: nothing is charged for it.
     pub(crate) fn release(&mut self, key: HostKey) {
         if let Some(host) = self.hosts.get_mut(&key) {
             host.in_flight = host.in_flight.saturating_sub(1);
@@ -146,7 +146,7 @@ impl Hosts {
         account
     }
 
-    /// A host whose queue has just become one that its pace holds, with the accounts in it.
+    /// A host whose attempts in flight no longer hold its queue, but only its rate does; with the accounts in the queue.
     pub(crate) fn settled(&mut self, now: Timestamp) -> Option<(HostKey, Vec<AccountKey>)> {
         let found = self.queued.iter().copied().find(|key| {
             self.hosts.get(key).is_some_and(|host| {
@@ -159,7 +159,7 @@ impl Hosts {
         Some((found, host.queue.iter().copied().collect()))
     }
 
-    /// When the next account in a queue may begin; `None` when that takes an attempt to end first.
+    /// When the next account in a queue may begin; `None` when an attempt has to end first.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         self.queued
             .iter()
@@ -169,8 +169,8 @@ impl Hosts {
             .min()
     }
 
-    /// When an account that is in the queue, or would have to stand there, could begin at the earliest: `now` if at once, and
-    /// `None` when it takes an attempt to end first.
+    /// The earliest start of an account that is in the queue or would join it: `now` if at once, `None` when an attempt has to end
+    /// first.
     pub(crate) fn expected(
         &self,
         key: HostKey,
@@ -180,13 +180,13 @@ impl Hosts {
         let Some(host) = self.hosts.get(&key) else {
             return Some(now);
         };
-        // Mostly it is the last one.
+        // It is usually the last one.
         let mut queue = host.queue.iter();
         let before = queue.rposition(|other| *other == account);
         self.after(key, before.unwrap_or(host.queue.len()), now)
     }
 
-    /// The same for one with so many before it in the queue.
+    /// The same for an account with so many others before it in the queue.
     pub(crate) fn after(&self, key: HostKey, before: usize, now: Timestamp) -> Option<Timestamp> {
         let host = self.hosts.get(&key)?;
         let before = u32::try_from(before).unwrap_or(u32::MAX);
@@ -194,13 +194,13 @@ impl Hosts {
         if opens == Timestamp::FAR {
             return None;
         }
-        // Those before it each take at least their share of the pace.
+        // Each account before it uses at least one request.
         let rate = host.plan.rate;
         let after = rate.charge(host.charged(now), now, before);
         Some(opens.max(rate.left(after, now).1))
     }
 
-    /// How far the pace is used up, should all that is under way arrive now.
+    /// The state if all attempts in flight arrived now.
     pub(crate) fn tat(&self, key: HostKey, now: Timestamp) -> Tat {
         self.hosts
             .get(&key)
@@ -210,7 +210,7 @@ impl Hosts {
 }
 
 impl Host {
-    /// When this host lets the next attempt begin, as far as its pace is concerned.
+    /// When this host admits the next attempt.
     fn opens(&self, now: Timestamp) -> Timestamp {
         let most = self.plan.in_flight.min(self.plan.rate.burst());
         if self.in_flight >= most {
@@ -226,7 +226,7 @@ impl Host {
         }
     }
 
-    /// What records know of it, the attempts among it that were under way when a daemon died.
+    /// Takes the state from records, with the attempts that were in flight when a daemon died.
     fn take(&mut self, used: HostUsed, now: Timestamp) {
         let HostUsed { tat, mut sent_by } = used;
         sent_by.sort_unstable();

@@ -1,6 +1,6 @@
 //! Names of things inside one run of the daemon.
 //!
-//! Owns the id newtypes. None of them carries a secret or a name from the configuration; the shell knows what they stand for.
+//! Owns the id newtypes. None carries a secret or a configured name; the shell knows what they stand for.
 
 /// One identity of one configured account. A changed identity gets a new key; a key is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
-//! What accounts of one login know of each other's paces.
+//! What accounts with the same login share of their rate limits.
 //!
-//! Owns what is handed on and how it is taken over. Must never give back anything that was used up.
+//! Owns what is passed on and how it is taken over. Must never give back anything that was used up.
 
 use crate::account::Account;
 use crate::backoff;
@@ -10,7 +10,7 @@ use crate::pace::{Rate, Tat};
 use crate::time::Timestamp;
 
 impl Account {
-    /// What its login has used up by now.
+    /// What this account's login has used up so far.
     pub(crate) fn spent_so_far(&self) -> LoginUsed {
         let deferral = self.deferral.filter(|deferral| deferral.by_provider);
         LoginUsed {
@@ -22,7 +22,7 @@ impl Account {
         }
     }
 
-    /// Takes over what its login has used up under another name: to its provider it is the same one.
+    /// Takes over what its login used up under another account name: to the provider it is the same login.
     pub(crate) fn inherit(&mut self, spent: LoginUsed, now: Timestamp) {
         let before = (self.attempts, self.logins, self.deferral);
         let charged = |rate: Rate, tat: Tat, by: Option<Timestamp>| {

@@ -1,8 +1,6 @@
-//! When something is to be done for an account by itself.
+//! When an account needs something without being asked.
 //!
-//! Owns the questions what is wanted and when; what is done then is in `attempt`. They go by need, never by what happened last.
-
-use std::time::Duration;
+//! Owns whether an attempt is wanted and when; `attempt` makes it. Decides by need, never by what happened last.
 
 use crate::account::{Account, Phase};
 use crate::backoff::Dice;
@@ -12,7 +10,7 @@ use crate::time::Timestamp;
 use crate::wishes::Wish;
 
 impl Account {
-    /// When to refresh the token held ahead of its expiry.
+    /// When to refresh the held token ahead of its expiry.
     pub(crate) fn ahead_of(&self, held: &TokenFacts, dice: &Dice) -> Option<Timestamp> {
         let lifetime = held.lifetime().filter(|lifetime| !lifetime.is_zero())?;
         let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
@@ -29,7 +27,7 @@ impl Account {
             .then(|| held.issued.after(lifetime.saturating_mul(share) / 100))
     }
 
-    /// Whether a token is to be held even if no client requests one.
+    /// Whether to hold a token even if no client requests one.
     fn keeps_fresh(&self) -> bool {
         self.plan.refresh == RefreshPolicy::Always
     }
@@ -37,7 +35,7 @@ impl Account {
     /// Whether an attempt is wanted although there is no waiter.
     pub(crate) fn wants_ahead(&self, now: Timestamp) -> bool {
         if self.keeps_fresh() && !self.held.is_some_and(|held| held.is_good(now, None)) {
-            // By need, and not by what happened last: a failure, a forgotten or a new credential, a restart.
+            // Whatever the reason: a failure, a forgotten or a new credential, a restart.
             return true;
         }
         if self.wants_withheld(now) {
@@ -48,16 +46,13 @@ impl Account {
             RefreshPolicy::Always => true,
             RefreshPolicy::OnDemand => false,
             RefreshPolicy::Auto => {
-                let lifetime = self
-                    .held
-                    .and_then(|held| held.lifetime())
-                    .unwrap_or(Duration::ZERO);
-                self.asked.within(lifetime, now)
+                let lifetime = self.held.and_then(|held| held.lifetime());
+                self.asked.within(lifetime.unwrap_or_default(), now)
             }
         }
     }
 
-    /// When something is to be done without an event.
+    /// When something is due without an event.
     pub(crate) fn due(&self, now: Timestamp, draining: bool) -> Option<Timestamp> {
         let impatient = self
             .waiters
@@ -69,9 +64,7 @@ impl Account {
             Phase::Committing(saving, _) if !saving.answered => {
                 saving.wish.as_ref().and_then(Wish::answer_by)
             }
-            _ => self
-                .trial
-                .as_ref()
+            _ => (self.trial.as_ref())
                 .filter(|trial| !trial.answered)
                 .map(|trial| trial.demand.answer_by),
         };
@@ -91,8 +84,7 @@ impl Account {
             return Some(earliest);
         }
         let over = self.held.filter(|_| self.keeps_fresh());
-        let over = over.map(|held| held.usable_until());
-        [self.ahead, over]
+        [self.ahead, over.map(|held| held.usable_until())]
             .into_iter()
             .flatten()
             .filter(|at| *at > now && *at != Timestamp::FAR)

@@ -1,21 +1,21 @@
-//! What is remembered of attempts without a verdict, and of logins whatever becomes of refresh tokens.
+//! The memory of attempts without a verdict, and of refused logins.
 
 use crate::time::Timestamp;
 
-/// Attempts without a verdict of the provider since the last grant or changed credential. Durable, so that no restart begins anew.
+/// Attempts without a verdict since the last grant or changed credential. Stored, so that a restart does not forget them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NoVerdict {
     /// Refreshes in a row that something in front of the provider answered.
     pub refreshes: u32,
     /// Logins that something in front of the provider answered.
     pub logins: u32,
-    /// No login before this time, but where a person insists.
+    /// No login before this time, unless a person insists.
     pub logins_from: Option<Timestamp>,
     /// Logins to which no answer came.
     pub lost_logins: u32,
-    /// Whether the provider refused a login: no more of them, while refreshes may go on. Neither a refresh nor what it brings changes
-    /// that, and neither does another refresh token, which lifts the block.
+    /// Whether the provider refused a login: no more of them, while refreshes may continue. Neither a refresh nor another refresh token,
+    /// which lifts the block, changes that.
     pub login_refused: bool,
-    /// Whether it called a login wrong: as much holds of it, and what has to change is another thing.
+    /// Whether the provider called a login wrong: likewise, but something else has to change.
     pub login_misconfigured: bool,
 }

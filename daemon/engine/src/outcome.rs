@@ -1,10 +1,10 @@
-//! What came of an attempt, in one word.
+//! The outcome of an attempt, in one word.
 //!
 //! Owns these words, which are a promise: log, metrics and audit records use them. Must never decide anything.
 
 use crate::event::ProviderAnswer;
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttemptOutcome {
     /// A grant.
@@ -32,7 +32,7 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    /// All of them, in the order in which they are shown.
+    /// All of them, in display order.
     pub const ALL: [Self; 11] = [
         Self::Granted,
         Self::Busy,
@@ -65,7 +65,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// What an answer comes to; `None` is an attempt that ended without a request.
+    /// The outcome for an answer; `None` is an attempt that ended without a request.
     #[must_use]
     pub const fn of(answer: Option<ProviderAnswer>) -> Self {
         let Some(answer) = answer else {

@@ -1,7 +1,7 @@
 //! Pacing: how often a provider may be asked.
 //!
-//! Owns the arithmetic of a pace, by way of `governor`. The whole state of a pace is one number, the theoretical arrival time
-//! (TAT) of GCRA, so that it can be stored before a request leaves and loaded again as it was. Never waits, never reads a clock.
+//! Owns the arithmetic of rate limits, using `governor`. The whole state is one number, the theoretical arrival time (TAT) of GCRA, so
+//! it can be stored before a request leaves and restored as it was. Never waits, never reads a clock.
 
 use std::cell::Cell;
 use std::fmt;
@@ -65,7 +65,7 @@ impl Rate {
         self.burst.get()
     }
 
-    /// How long one takes to come back.
+    /// How long it takes until one more is allowed.
     #[must_use]
     pub const fn period(self) -> Duration {
         Duration::from_nanos(self.period)
@@ -89,7 +89,7 @@ impl Rate {
         }
     }
 
-    /// A stored state as it may be believed at `now`: a clock that was wrong must not lock an account for years.
+    /// A stored state, limited to a full burst from `now`: a clock that was wrong must not block an account for years.
     #[must_use]
     pub fn clamp(self, tat: Tat, now: Timestamp) -> Tat {
         Tat(tat
@@ -97,9 +97,9 @@ impl Rate {
             .min(now.after(self.period().saturating_mul(self.burst.get()))))
     }
 
-    /// The state after one that was debited earlier was spent by `at`.
+    /// The state after a request that was debited earlier and was over by `at`.
     ///
-    /// The provider counts when a request arrives, which is later than its debit. Counted from its end, no window at the
+    /// The provider counts requests when they arrive, which is later than their debit. Charged again at their end, no window at the
     /// provider holds more than the rate allows, however slow the store and the network are.
     #[must_use]
     pub fn spent(self, tat: Tat, at: Timestamp) -> Tat {
@@ -118,7 +118,7 @@ impl Rate {
         };
         let stamp = Stamp(Cell::new(Nanos::from(0)));
         let cell = TatCell(Cell::new(nanos(tat.0)));
-        // Built while the stamp is zero, so that the limiter's own origin is zero and the TAT is an absolute time.
+        // Built while the stamp is zero, so that the limiter starts at zero and the TAT is an absolute time.
         let limiter = RateLimiter::<_, _, _, StateInformationMiddleware>::new(
             quota.allow_burst(self.burst),
             cell,

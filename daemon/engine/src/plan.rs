@@ -17,16 +17,16 @@ pub struct AccountPlan {
     pub attempts: Rate,
     /// The tighter limit on logins, which also count as attempts.
     pub logins: Rate,
-    /// What presenting a spent refresh token costs at this provider.
+    /// What happens at this provider when a spent refresh token is sent again.
     pub reuse: Reuse,
     /// When to refresh without being asked.
     pub refresh: RefreshPolicy,
-    /// Whether a refresh ends the access token handed out before; such an account is refreshed late.
+    /// Whether a refresh ends the previous access token; such an account is refreshed late.
     pub refresh_ends_access: bool,
     /// Whether a refresh works only while the access token is valid; such an account is never refreshed late.
     pub refresh_needs_access: bool,
-    /// Whether a refresh presents the access token, which then counts as a refresh token too; such an account is never refreshed late,
-    /// and not with a token that an API refused.
+    /// Whether a refresh sends the access token, which then counts as a refresh token too. Such an account is never refreshed late, nor
+    /// with a token that an API refused.
     pub refresh_presents_access: bool,
 }
 
@@ -66,7 +66,7 @@ pub enum RefreshPolicy {
     OnDemand,
 }
 
-/// How much one provider host is asked by all its accounts together.
+/// How often all accounts together may ask one provider host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostPlan {
     /// The limit on attempts of all accounts.

@@ -3,13 +3,13 @@
 /// How an attempt failed, as far as a waiter is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Problem {
-    /// A secret the request needs could not be had; nothing was sent and nothing was debited.
+    /// A secret that the request needs could not be fetched; nothing was sent or debited.
     Unprepared,
     /// The provider was not reached, nothing was sent.
     Unreachable,
     /// The provider asks to come later.
     Busy,
-    /// The provider's answer makes no sense.
+    /// The dialect does not know the provider's answer.
     Misbehaved,
     /// No answer came; the outcome is not known.
     InDoubt,

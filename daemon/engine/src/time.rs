@@ -1,7 +1,7 @@
 //! Time as the engine sees it: one number that never steps.
 //!
-//! Owns [`Timestamp`]. The engine takes the time as an argument and never reads a clock; the shell makes these stamps from CLOCK_BOOTTIME,
-//! so that a step of the wall clock cannot reach a decision and a suspended machine ages its tokens.
+//! Owns [`Timestamp`]. The engine takes the time as an argument and never reads a clock. The shell makes timestamps from CLOCK_BOOTTIME,
+//! so a step of the wall clock cannot reach a decision, and tokens age while the machine is suspended.
 
 use std::fmt;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// A duration in milliseconds, as far as they can be counted.
+/// A duration in milliseconds; a longer one is the largest number.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

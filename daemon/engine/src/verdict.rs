@@ -1,7 +1,7 @@
 //! What follows when the provider gave no verdict: something in front of it answered, or no answer came.
 //!
-//! Owns [`NoVerdict`], the count of such attempts since the last grant or changed credential, and the pauses after them. It must never
-//! give anything up for an answer that is not the provider's own, nor let a credential that may be wrong be tried for ever.
+//! Owns the rules for [`NoVerdict`], the count of such attempts since the last grant or changed credential, and the pauses after them.
+//! Must never give up a credential for an answer that is not the provider's own, nor try a credential that may be wrong for ever.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::time::Timestamp;
 const FIRST_REFRESH: Duration = Duration::from_secs(60);
 /// The first pause after such a login; the next one is twice as long.
 const FIRST_LOGIN: Duration = Duration::from_secs(2 * 60 * 60);
-/// The longest pause after such a login, for times that were stored by a clock that was wrong.
+/// The longest pause after such a login, also if the stored time is later because a clock was wrong.
 const LONGEST_LOGIN: Duration = Duration::from_secs(4 * 60 * 60);
-/// How many such logins are made, and how many without an answer: the provider may be saying in words nobody knows, or by hanging up,
-/// that the password is wrong, and may count.
+/// How many such logins are made, and how many without an answer. The provider may be saying that the password is wrong, by hanging up
+/// or in words that no rule knows, and may count failures.
 const LOGINS: u32 = 3;
 /// After how many such refreshes a login is tried: the provider may have refused the refresh token in words that no rule knows.
 const REFRESHES_FOR_A_LOGIN: u32 = 3;
@@ -35,7 +35,7 @@ impl NoVerdict {
         *self == Self::default()
     }
 
-    /// What is stored, as it may be believed at `now`.
+    /// The stored state, corrected if a clock was wrong.
     pub(crate) fn clamp(self, now: Timestamp) -> Self {
         let longest = now.after(LONGEST_LOGIN);
         Self {
@@ -47,7 +47,7 @@ impl NoVerdict {
         }
     }
 
-    /// Why no login is made any more by itself.
+    /// Why no login is made any more without a person.
     pub(crate) fn stop(&self) -> Option<WaiterFault> {
         if self.login_refused {
             return Some(WaiterFault::LoginRequired(Missing::CredentialRejected));
@@ -61,7 +61,7 @@ impl NoVerdict {
         (self.logins >= LOGINS).then_some(WaiterFault::LoginRequired(Missing::Unrecognised))
     }
 
-    /// What is left of it where a refresh token proved itself or came: what a login is made with is as it was.
+    /// What remains of it after a new or working refresh token: what is known about logins stays.
     pub(crate) fn of_logins(self) -> Self {
         Self {
             login_refused: self.login_refused,
@@ -70,7 +70,7 @@ impl NoVerdict {
         }
     }
 
-    /// A person says so: once more. Where a refresh is what is made then, a login that was refused stays so.
+    /// A person insists: allows one more attempt. If that is a refresh, a refused login stays refused.
     pub(crate) fn once_more(&mut self, refreshes: bool) {
         self.login_refused &= refreshes;
         self.login_misconfigured &= refreshes;
@@ -108,14 +108,14 @@ impl Account {
         self.suspect(kind);
     }
 
-    /// The provider may have done what the attempt under way asks for, whatever its answer will say.
+    /// Notes that the provider may have processed the request in flight, whatever its answer will say.
     pub(crate) fn doubted(&mut self, id: AttemptId, refresh_token: bool) {
         if matches!(self.phase, Phase::Sending(attempt, _) if attempt.id == id) {
             self.doubted = Some(refresh_token);
         }
     }
 
-    /// Whether the refresh token that was sent may be spent, although this was answered.
+    /// Whether the refresh token that was sent may be spent in spite of this answer.
     pub(crate) fn doubts(&self, answer: ProviderAnswer) -> bool {
         let settled = matches!(
             answer,
@@ -129,13 +129,13 @@ impl Account {
     /// The refresh token that an attempt of this kind sent may be spent.
     pub(crate) fn suspect(&mut self, kind: AttemptKind) {
         if let (AttemptKind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
-            // Where tokens do not rotate this one cannot be spent. What a spent one costs is looked up when it is to be used again:
+            // Where tokens do not rotate, this one cannot be spent. Whether a spent one may be sent again is decided at its next use:
             // the plan may have changed by then.
             refresh.in_doubt |= self.plan.reuse != Reuse::None;
         }
     }
 
-    /// No answer came to an attempt of this kind that may have been sent. A server may hang up on a wrong password, so that logins count.
+    /// No answer came to an attempt that may have been sent. A server may hang up on a wrong password, so logins are counted.
     pub(crate) fn unanswered(&mut self, ctx: &mut Context<'_>, kind: AttemptKind) {
         self.doubt(kind);
         self.fail(ctx, kind, Problem::InDoubt);
@@ -150,23 +150,23 @@ impl Account {
         }
     }
 
-    /// An attempt of this kind came to nothing: where it was a login that was tried for refreshes without a verdict, those go on before
-    /// the next one, or a login that cannot be made would keep a refresh token from being tried for ever.
+    /// An attempt failed. If it was a login tried in place of refreshes without a verdict, refreshes continue before the next login:
+    /// otherwise a login that cannot be made would keep a refresh token from ever being tried.
     pub(crate) fn came_to_nothing(&mut self, kind: AttemptKind) {
         if kind == AttemptKind::Login {
             self.probed = self.no_verdict.refreshes;
         }
     }
 
-    /// Whether the refreshes go on although the provider refused this attempt: a login that was tried in the place of one, of whose token
-    /// nothing is known but that something in front of the provider answered.
+    /// Whether refreshes continue although the provider refused this attempt: it was a login tried in place of a refresh, and nothing is
+    /// known against the refresh token.
     pub(crate) fn was_a_probe(&self, kind: AttemptKind, now: Timestamp) -> bool {
         let undoubted = self.usable(now).is_some_and(|refresh| !refresh.in_doubt);
         kind == AttemptKind::Login && undoubted && !self.outdated
     }
 
-    /// Whether a login is to be tried although there is a refresh token: what refused that one may have been the provider after all.
-    /// Never twice for the same refreshes, and only where it can be made at once, so that the refreshes go on meanwhile.
+    /// Whether to try a login although there is a refresh token: the refusals may have been the provider's after all. Only once for the
+    /// same refreshes, and only if it can be made at once, so that refreshes continue meanwhile.
     pub(crate) fn doubts_refresh(&self, now: Timestamp) -> bool {
         let count = &self.no_verdict;
         let enough = REFRESHES_FOR_A_LOGIN.saturating_mul(count.logins.saturating_add(1));
@@ -178,7 +178,7 @@ impl Account {
     }
 }
 
-/// From a minute to six hours, with a little chance on top so that accounts behind one gateway do not come back together.
+/// From a minute to six hours, with a little jitter so that accounts behind one gateway do not come back together.
 fn refresh_pause(count: u32, dice: &Dice) -> Duration {
     let pause = doubled(FIRST_REFRESH, count.saturating_sub(1)).min(LONGEST_UNRECOGNISED);
     (pause + dice.roll_up_to(pause / 8)).min(LONGEST_UNRECOGNISED)

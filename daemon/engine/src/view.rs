@@ -1,6 +1,6 @@
 //! What an account looks like from outside.
 //!
-//! Owns the picture that `status` shows. It is taken from the account at a moment and changes nothing.
+//! Owns what `status` shows: a snapshot of the account, which changes nothing.
 
 use crate::account::{Account, Phase};
 use crate::durable::{AttemptKind, Block, TokenFacts};
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 pub struct View {
     /// What it is doing.
     pub activity: Activity,
-    /// The token held, usable or not; not one that is withheld.
+    /// The held token, usable or not, unless it is withheld.
     pub held: Option<TokenFacts>,
     /// Whether a refresh token is held that may be used.
     pub has_refresh_token: bool,
@@ -37,13 +37,13 @@ pub struct View {
     pub logins: (Rate, u32, Timestamp),
     /// Which kind of attempt would be made next, if one can be.
     pub kind: Option<AttemptKind>,
-    /// When the pace of its host lets it begin; `now` where that does not hold it.
+    /// When its host admits it; `now` if its host does not delay it.
     pub host: Timestamp,
     /// When the next attempt could begin; `None` when none could.
     pub earliest: Option<Timestamp>,
     /// When the next attempt is planned; `None` when only a `get` would cause one.
     pub planned: Option<Timestamp>,
-    /// How many wait.
+    /// How many waiters there are.
     pub waiters: usize,
 }
 
@@ -54,7 +54,7 @@ pub enum Activity {
     Resting,
     /// Waiting for its provider host.
     Queued,
-    /// An attempt is under way.
+    /// An attempt is in flight.
     Attempting(AttemptKind),
     /// Writing without an attempt.
     Saving,
@@ -63,7 +63,7 @@ pub enum Activity {
 }
 
 impl View {
-    /// `host` is when its host lets it begin, as far as that is known.
+    /// `host` is when its host admits it, if known.
     pub(crate) fn of(account: &Account, host: Option<Timestamp>, now: Timestamp) -> Self {
         let (choice, host) = (account.choose(now), host.unwrap_or(now));
         let (attempts, at) = account.plan.attempts.left(account.attempts, now);

@@ -1,7 +1,6 @@
-//! What persons want done to an account, one after the other.
+//! What people want done to an account's credential, one after the other.
 //!
-//! Owns the queue. Hardly an account has one at any time, and a hundred thousand must not each keep room for it: an empty queue is
-//! one word.
+//! Owns the queue. Few accounts have one at any time, and a hundred thousand must not each keep room for it: an empty queue is one word.
 
 use std::collections::VecDeque;
 
@@ -9,23 +8,23 @@ use crate::durable::AttemptKind;
 use crate::event::Demand;
 use crate::ids::WaiterId;
 
-/// What a person entered, while an attempt tries it.
+/// An entered credential, while an attempt tries it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trial {
     pub(crate) waiter: WaiterId,
     pub(crate) demand: Demand,
     pub(crate) kind: AttemptKind,
     pub(crate) can_login: bool,
-    /// Whether it is the refresh token that is held, entered again.
+    /// Whether it is the held refresh token, entered again.
     pub(crate) same: bool,
-    /// Whether its waiter was answered before it was over.
+    /// Whether its waiter was answered before the trial was over.
     pub(crate) answered: bool,
 }
 
 /// What a person wants done to the credential.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wish {
-    /// What was entered, to be tried.
+    /// Try an entered credential.
     Enter(Trial),
     Forget {
         waiter: WaiterId,
@@ -33,7 +32,7 @@ pub(crate) enum Wish {
     },
 }
 
-/// A queue of wishes that takes room only while it has any.
+/// A queue of wishes that takes memory only while it has any.
 #[derive(Debug, Default)]
 #[expect(
     clippy::box_collection,

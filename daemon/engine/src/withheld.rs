@@ -1,8 +1,8 @@
 //! A token that is held and not served.
 //!
-//! Owns the two reasons for that: it was asked for otherwise than now, and a refresh that was sent may have ended it at its provider. The
-//! second holds from the moment the refresh leaves until it is known that it was not processed, or another token takes the place of the
-//! one held. Must never let a token be served that the provider may have ended, nor give up one that is good.
+//! Owns the two reasons: the token was requested with other parameters than now, or a refresh that was sent may have ended it. The
+//! second holds from the moment the refresh leaves until it is known that it was not processed, or until another token replaces the held
+//! one. Must never serve a token that the provider may have ended, nor give up one that is good.
 
 use crate::account::{Account, Context};
 use crate::durable::{AttemptKind, TokenFacts};
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use crate::waiting::settle;
 
 impl ProviderAnswer {
-    /// Whether the provider may have done what was asked.
+    /// Whether the provider may have processed the request.
     const fn may_be_done(self) -> bool {
         match self {
             Self::Granted(_) | Self::Renewed { .. } | Self::MaybeSent => true,
@@ -30,7 +30,7 @@ impl ProviderAnswer {
 }
 
 impl Account {
-    /// Why the token held is not served, if that is so.
+    /// Why the held token is not served, if so.
     pub(crate) fn withheld(&self) -> Option<Withheld> {
         self.held?;
         let ended = self.plan.refresh_ends_access && self.overtaken != Overtaken::No;
@@ -41,12 +41,12 @@ impl Account {
         }
     }
 
-    /// The token held, unless it is not to be served.
+    /// The held token, unless it is withheld.
     pub(crate) fn served(&self) -> Option<TokenFacts> {
         self.held.filter(|_| self.withheld().is_none())
     }
 
-    /// Serves the token held no more, where that is so.
+    /// Stops serving the held token if it is withheld.
     pub(crate) fn withhold(&mut self, ctx: &mut Context<'_>) {
         if let (Some(held), Some(why)) = (self.held, self.withheld()) {
             self.published = false;
@@ -55,7 +55,7 @@ impl Account {
         }
     }
 
-    /// Serves the token held, or says why not: after a start, and under another plan.
+    /// Serves the held token, or says why not: after a start, and under a new plan.
     pub(crate) fn serve(&mut self, ctx: &mut Context<'_>) {
         match self.withheld() {
             Some(_) => self.withhold(ctx),
@@ -66,7 +66,7 @@ impl Account {
         }
     }
 
-    /// Whether this attempt presents what came with the token held: what a person enters belongs to another grant, unless it is the same.
+    /// Whether this attempt uses the grant of the held token. An entered credential belongs to another grant, unless it is the same.
     fn overtakes(&self, attempt: Attempt) -> bool {
         let own = self.trial.as_ref().is_none_or(|trial| trial.same);
         attempt.kind == AttemptKind::Refresh && own && self.held.is_some()
@@ -86,7 +86,7 @@ impl Account {
         }
     }
 
-    /// This is what came of the attempt under way. Whether it is known now that it has not ended the token held.
+    /// Takes the result of the attempt in flight. Returns whether it is certain now that it did not end the held token.
     pub(crate) fn came_back(&mut self, answer: ProviderAnswer) -> bool {
         if self.overtaken != Overtaken::UnderWay {
             return false;
@@ -98,7 +98,7 @@ impl Account {
         self.overtaken == Overtaken::No
     }
 
-    /// The token held has not been ended: it is served again, also to those who came meanwhile.
+    /// The held token was not ended: serves it again, also to waiters that came meanwhile.
     pub(crate) fn serve_again(&mut self, ctx: &mut Context<'_>) {
         if self.published {
             return;
@@ -118,20 +118,20 @@ impl Account {
         });
     }
 
-    /// Whether a token that is not served is reason for an attempt without a waiter: for as long as it lives.
+    /// Whether a withheld token is reason for an attempt without a waiter, as long as it lives.
     pub(crate) fn wants_withheld(&self, now: Timestamp) -> bool {
         let lives = self.held.is_some_and(|held| held.is_good(now, None));
         lives
             && match self.withheld() {
                 Some(Withheld::AskedOtherwise) => true,
-                // Nobody may be asking: with `on-demand` it is settled before anything is served again, and not earlier.
+                // With `on-demand`, the next request for a token causes the attempt.
                 Some(Withheld::PerhapsEnded) => self.plan.refresh != RefreshPolicy::OnDemand,
                 None => false,
             }
     }
 
-    /// What is held was asked for otherwise than it would be asked for now: the token is not served any more. The refresh token stays, and
-    /// so does everything where nothing that can be done asks otherwise.
+    /// The grant was requested with other parameters than now: stops serving the token. The refresh token stays; the token stays too if
+    /// no attempt could request another.
     pub(crate) fn outdate(&mut self, ctx: &mut Context<'_>, by_login: bool, by_refresh: bool) {
         self.outdated = by_login && self.can_login;
         if !self.outdated && !by_refresh {
@@ -139,10 +139,10 @@ impl Account {
         }
         let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
         let lives = self.held.is_some_and(|held| held.is_good(ctx.now, None));
-        // A login that was refused is none.
+        // A refused login does not count.
         let login = self.can_login && self.lives_without_held(ctx.now);
         if early && lives && !login && self.choose(ctx.now).is_ok() {
-            // Without it there would be nothing left to ask with: it is kept for the one refresh that is made at once.
+            // No request is possible without it: it is kept for the one refresh that is made at once.
             self.renewing = true;
             return self.withhold(ctx);
         }
@@ -151,12 +151,12 @@ impl Account {
         }
         match self.held {
             Some(_) => self.retire(ctx),
-            // Nothing of it is stored: only what is served still until a newer grant takes its place.
+            // An older token may still be served; nothing of it is stored.
             None => self.serve_none(ctx),
         }
     }
 
-    /// Whether an attempt could be made if the token held were gone.
+    /// Whether an attempt would be possible without the held token.
     fn lives_without_held(&mut self, now: Timestamp) -> bool {
         let held = self.held.take();
         let lives = self.choose(now).is_ok();
@@ -164,7 +164,7 @@ impl Account {
         lives
     }
 
-    /// No attempt can be made: a token that was kept only because it was asked for otherwise is all there is, and served again.
+    /// No attempt is possible: a token that was kept for its refresh is all there is, and is served again.
     pub(crate) fn keep_what_is_held(&mut self, ctx: &mut Context<'_>) {
         if std::mem::take(&mut self.renewing) {
             self.publish(ctx);

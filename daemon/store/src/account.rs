@@ -1,4 +1,4 @@
-//! What names a record and counts its changes: [`AccountId`] and [`Version`].
+//! The name of a record and the count of its changes: [`AccountId`] and [`Version`].
 //!
 //! Must never know what a record holds.
 

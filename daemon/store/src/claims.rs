@@ -1,4 +1,4 @@
-//! Claims within one process: at most one lives per account, each with a higher fence than any before it.
+//! Claims within one process: an account has at most one at a time, each with a higher fence than any before it.
 //!
 //! Must never outlive the store that made them: a claim from before a restart is fenced.
 
@@ -17,7 +17,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whose claim.
+    /// The account.
     #[must_use]
     pub fn account(&self) -> &AccountId {
         &self.account

@@ -1,7 +1,7 @@
 //! The plaintext of a record: versioned JSON, so that it can evolve.
 //!
-//! Owns the schema. The serde forms of what holds secrets are private here, so that nobody serialises a [`Record`] by
-//! accident. Must never leave plaintext in memory that is not wiped, nor put any of it into an error.
+//! Owns the schema. The serde forms of what holds secrets are private, so that nobody serialises a [`Record`] by accident. Must never
+//! leave plaintext in memory that is not wiped, nor put any of it into an error.
 
 use std::fmt;
 use std::io;
@@ -20,14 +20,14 @@ use crate::record::{
 };
 use crate::sizes::MAX_RECORD_BYTES;
 
-/// The schema this build writes, and the newest it reads. Raise it when an older build would misread the records: it then says that
-/// they are newer. A field that is absent in most records needs no new schema, because a build that does not know it sets a record
-/// that has it aside and reads all others. Schema 2 has `host`; without it, a record of schema 1 is one of schema 2.
+/// The schema this build writes, and the newest it reads. Raise it when an older build would misread the records: it then says that they
+/// are newer. A field that most records lack needs no new schema: a build that does not know it sets only those records aside that have
+/// it. Schema 2 has `host`; without it, a record of schema 1 is one of schema 2.
 pub(crate) const SCHEMA: u32 = 2;
-/// The oldest it reads.
+/// The oldest schema this build reads.
 const OLDEST: u32 = 1;
 
-/// Encodes a record behind `front` zero bytes, with room for `back` more, so that it can be sealed where it lies.
+/// Encodes a record after `front` zero bytes, with room for `back` more, so that it can be sealed in place.
 ///
 /// # Errors
 /// When the text would exceed [`MAX_RECORD_BYTES`], or the serialiser fails.
@@ -52,7 +52,7 @@ pub(crate) fn encode(
     Ok(bytes)
 }
 
-/// Why a record has no encoded form.
+/// Why a record could not be encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EncodeError {
     TooLarge { bytes: usize },
@@ -60,7 +60,7 @@ pub(crate) enum EncodeError {
 }
 
 impl EncodeError {
-    /// Says whose record it is about.
+    /// The error, with the account.
     pub(crate) fn of(self, account: &AccountId) -> StoreError {
         let account = account.clone();
         match self {
@@ -204,7 +204,7 @@ fn is_false(it: &bool) -> bool {
     !it
 }
 
-/// What has a plaintext here and nowhere else.
+/// What can be written as plaintext here and nowhere else.
 trait Plain: Sized {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error>;
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
@@ -250,7 +250,7 @@ impl Plain for SecretString {
     }
 }
 
-/// How serde handles an optional part that has a plaintext only here.
+/// The serde functions for an optional part that is plaintext only here.
 mod optional {
     use super::*;
 

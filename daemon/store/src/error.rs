@@ -21,7 +21,7 @@ pub enum StoreError {
         "the record of account {account} is at version {actual}, not {expected}: another writer changed it; read it again before writing"
     )]
     Conflict {
-        /// Whose record.
+        /// The account.
         account: AccountId,
         /// What the caller expected.
         expected: Version,
@@ -33,7 +33,7 @@ pub enum StoreError {
         "the claim on account {account} (fence {fence}) has ended: claim it again before writing"
     )]
     Fenced {
-        /// Whose claim.
+        /// The account.
         account: AccountId,
         /// Its number.
         fence: u64,
@@ -43,7 +43,7 @@ pub enum StoreError {
         "account {account} is already claimed (fence {fence}): wait until that attempt has ended"
     )]
     Claimed {
-        /// Whose claim.
+        /// The account.
         account: AccountId,
         /// The number of the live one.
         fence: u64,
@@ -59,7 +59,7 @@ pub enum StoreError {
         "the record of account {account} would take {bytes} bytes, more than {MAX_RECORD_BYTES}: the provider's tokens are too long to keep"
     )]
     TooLarge {
-        /// Whose record.
+        /// The account.
         account: AccountId,
         /// Its encoded length.
         bytes: usize,

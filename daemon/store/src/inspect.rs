@@ -1,7 +1,7 @@
-//! What would keep a store from being opened, as far as that shows without opening it.
+//! What would prevent a store from being opened, as far as can be seen without opening it.
 //!
-//! Owns the questions that `tokend check` asks of a state directory. They are those of an open, in the same words, judged for the user this
-//! runs as. Must never lock, make, change or wait for anything: a daemon may have the store open meanwhile.
+//! Owns the questions of `tokend check` about a state directory: those of an open, in the same words, for the current user. Must never
+//! lock, make, change or wait for anything: a daemon may have the store open.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -16,7 +16,7 @@ use crate::redb_store::looks_like_a_database;
 use crate::seal::SealingKey;
 use crate::state_dir::{Layout, check_directory};
 
-/// What an open would be refused for.
+/// Why an open would be refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The state directory or the database in it.
@@ -27,7 +27,7 @@ pub enum Refusal {
     Key(#[from] KeyError),
 }
 
-/// What would keep this process's user from opening the store in `dir`. `key` is its key file; none where the key comes from elsewhere.
+/// What would prevent this process's user from opening the store in `dir`. `key` is its key file, if it has one.
 #[must_use]
 pub fn inspect(dir: &Path, key: Option<&Path>) -> Vec<Refusal> {
     match directory(dir) {
@@ -46,8 +46,8 @@ pub fn inspect(dir: &Path, key: Option<&Path>) -> Vec<Refusal> {
     }
 }
 
-/// Whether a process holds the lock of the state directory, as the kernel's list of locks has it. To try the lock would be noticed by a
-/// daemon that starts at that moment.
+/// Whether a process holds the lock of the state directory, by the kernel's list of locks. Trying the lock could disturb a daemon that
+/// is just starting.
 #[must_use]
 pub fn is_held(dir: &Path) -> bool {
     let Ok(lock) = fs::symlink_metadata(Layout::of(dir).lock()) else {
@@ -57,7 +57,7 @@ pub fn is_held(dir: &Path) -> bool {
     is_locked(&locks, lock.ino(), device(&Layout::of(dir).lock()))
 }
 
-/// Whether a list of locks has a file: its number, and the device of its file system where that is known.
+/// Whether a list of locks contains a file, by its inode and, where known, the device of its file system.
 fn is_locked(locks: &str, inode: u64, device: Option<(u32, u32)>) -> bool {
     // `1: FLOCK  ADVISORY  WRITE 4711 00:2f:1234 0 EOF`, with the device in hexadecimal digits.
     locks.lines().any(|line| {
@@ -72,8 +72,8 @@ fn is_locked(locks: &str, inode: u64, device: Option<(u32, u32)>) -> bool {
     })
 }
 
-/// The device of the file system that a file is in, as the kernel's lists have it. What stat(2) says is another on file systems with
-/// several, such as btrfs.
+/// The device of a file's file system, as in the kernel's lists. stat(2) says something else on file systems with several, such as
+/// btrfs.
 fn device(path: &Path) -> Option<(u32, u32)> {
     let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID).ok()?;
     let has_mount = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
@@ -88,7 +88,7 @@ fn device(path: &Path) -> Option<(u32, u32)> {
     })
 }
 
-/// Whether the directory is there, and then that it is this user's alone.
+/// Whether the directory exists; if so, it must belong to this user alone.
 fn directory(dir: &Path) -> Result<bool, OpenError> {
     let metadata = match fs::metadata(dir) {
         Ok(metadata) => metadata,
@@ -139,7 +139,7 @@ fn database(state: &Layout) -> Result<(), OpenError> {
     }
 }
 
-/// A change of the key that was interrupted is settled by the next start: until then its key may be the one beside.
+/// The next start finishes an interrupted rotation of the key: until then the key may be the one beside it.
 fn sealing_key(state: &Layout, dir: &Path, path: &Path) -> Result<(), KeyError> {
     let next = SealingKey::from_file(&next_to(path))?;
     match SealingKey::from_file(path)? {

@@ -1,6 +1,6 @@
-//! Where a sealing key comes from: a systemd credential, or a file of the daemon's own that is made at the first start.
+//! Where a sealing key comes from: a systemd credential, or a file of the daemon that is made at the first start.
 //!
-//! Must never make a key while there is a database sealed with another, nor take one that others may have read.
+//! Must never make a key while there is a database sealed with another, nor accept one that others may have read.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write as _};
@@ -66,7 +66,7 @@ impl SealingKey {
 /// Makes a new key in a file of its own that only its owner can read.
 ///
 /// # Errors
-/// When something stands there, which is left alone, and when the system refuses.
+/// When the file exists, which is left alone, and when the system refuses.
 pub fn make_key_file(path: &Path) -> Result<(), KeyError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Err(KeyError::Exists(path.to_owned())),
@@ -75,8 +75,8 @@ pub fn make_key_file(path: &Path) -> Result<(), KeyError> {
     }
 }
 
-/// Removes what a death or an error left of keys that were being made for `path`, or to take its place: nothing is ever sealed with a
-/// file of such a name. What cannot be removed is left, since it does no harm but to lie there.
+/// Removes unfinished key files that a crash or an error left beside `path`: nothing is ever sealed with them. One that cannot be
+/// removed does no harm.
 pub(crate) fn remove_half_made(path: &Path) {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return;
@@ -95,7 +95,7 @@ pub(crate) fn remove_half_made(path: &Path) {
     }
 }
 
-/// Whether a file has a name that [`beside`] gives.
+/// Whether a file has a name made by [`beside`].
 pub(crate) fn is_half_made(file: &str, name: &str) -> bool {
     let rest = file.strip_prefix(name).unwrap_or_default();
     let rest = rest.strip_prefix(".next").unwrap_or(rest);
@@ -107,10 +107,10 @@ pub(crate) fn is_half_made(file: &str, name: &str) -> bool {
     })
 }
 
-/// How long the random part of such a name is.
+/// The length of the random part of such a name.
 const SUFFIX_DIGITS: usize = 16;
 
-/// Opens a key file that is ours, or of that other user.
+/// Opens a key file of our own, or of the other user.
 pub(crate) fn open_own(other: Option<u32>, path: &Path) -> Result<Option<File>, KeyError> {
     let Some((file, metadata)) = open(path)? else {
         return Ok(None);
@@ -139,7 +139,7 @@ fn check_access(path: &Path, owner: u32, mode: u32, us: u32) -> Result<(), KeyEr
     Ok(())
 }
 
-/// Opens a regular file, never through a link and never waiting, as a pipe would make us.
+/// Opens a regular file; never through a link, and without waiting, as a pipe would make us.
 fn open(path: &Path) -> Result<Option<(File, Metadata)>, KeyError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -164,7 +164,7 @@ fn read(file: &File, path: &Path) -> Result<SealingKey, KeyError> {
 }
 
 pub(crate) fn read_bytes(file: &File, path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, KeyError> {
-    // One more than a key, to notice a longer file; room for it all, so that the vector never moves.
+    // Reads one byte more than a key, to notice a longer file; with room for it all, so that the vector never moves.
     let mut bytes = Zeroizing::new(Vec::with_capacity(4 * KEY_BYTES));
     file.take(KEY_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
@@ -181,9 +181,9 @@ pub(crate) fn read_bytes(file: &File, path: &Path) -> Result<Zeroizing<[u8; KEY_
     Ok(key)
 }
 
-/// Makes a key file that is either whole or not there, whenever the power goes. One that is there is left alone.
+/// Makes a key file that is whole or missing, even after a power failure. An existing one is left alone.
 ///
-/// On any error the file is removed again: after a message that no key was made there must be none.
+/// On any error the file is removed: after a message that no key was made there must be none.
 fn create(path: &Path) -> Result<(), KeyError> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     let mut suffix = [0; 8];
@@ -202,7 +202,7 @@ fn create(path: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Gives a key that is durable the name it is for.
+/// Gives a durable key file its final name.
 fn name(new: &Path, path: &Path) -> Result<(), KeyError> {
     fs::hard_link(new, path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
@@ -233,7 +233,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Where the new key stands while one is replaced.
+/// The path of the new key during a rotation.
 pub(crate) fn next_to(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".next");

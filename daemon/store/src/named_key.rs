@@ -1,7 +1,7 @@
-//! A key that an operator names, to seal the store with instead of its own.
+//! A key file that an operator names, to seal the store with its key.
 //!
-//! Owns that such a key is in a file when the store is sealed with it: what is settled before may remove or replace the store's own key
-//! files, and anybody may replace theirs. Must never let a store be sealed with a key that only this process holds.
+//! Makes sure that the key is in its file when the store is sealed with it: finishing an interrupted rotation may remove or replace the
+//! store's own key files, and anybody may replace theirs. Must never let a store be sealed with a key that only this process holds.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -16,7 +16,7 @@ use crate::seal::SealingKey;
 use crate::sizes::KEY_BYTES;
 use crate::state_dir::FileId;
 
-/// A key, and the file it was read from, which stays open.
+/// A key, and its file, which stays open.
 pub struct NamedKey {
     key: SealingKey,
     bytes: Zeroizing<[u8; KEY_BYTES]>,
@@ -25,7 +25,7 @@ pub struct NamedKey {
 }
 
 impl NamedKey {
-    /// Reads a key file that is ours, or of `other`: for root, who acts as that user afterwards.
+    /// Reads a key file of our own, or of `other`: for root, who acts as that user afterwards.
     ///
     /// # Errors
     /// As [`SealingKey::from_file`], and when there is none.
@@ -45,7 +45,7 @@ impl NamedKey {
         &self.key
     }
 
-    /// Whether the file is still where it was and holds what was read. A process that may no longer look it up goes by the open file.
+    /// Refuses a key whose file was moved or changed since. A process that may not look up the path any more checks the open file.
     pub(crate) fn must_be_there(&self) -> Result<(), KeyError> {
         let ours = self
             .file
@@ -55,7 +55,7 @@ impl NamedKey {
             Ok(found) => FileId::of(&found) == FileId::of(&ours),
             Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
         };
-        // One byte more, to notice a longer file.
+        // One byte more than a key, to notice a longer file.
         let mut now = Zeroizing::new([0; KEY_BYTES + 1]);
         let count = self
             .file
@@ -69,8 +69,8 @@ impl NamedKey {
     }
 }
 
-/// Refuses a key file that is the store's own at `kept`, or one beside it that a rotation of that makes: whatever settles an interrupted
-/// rotation may remove or replace those. Neither a link nor another way to write the path hides that.
+/// Refuses the store's own key file at `kept`, and the files beside it that a rotation makes: finishing an interrupted rotation may
+/// remove or replace them. Links and other spellings of the path are recognised.
 ///
 /// # Errors
 /// [`RotateError::OwnKey`], which says what to do instead.
@@ -87,12 +87,12 @@ pub fn must_be_elsewhere(kept: &Path, named: &Path) -> Result<(), RotateError> {
     }
 }
 
-/// Where a file is, or would be, by whatever links lead to its directory.
+/// The path of a file, existing or not, with all links of its directory resolved.
 fn place(path: &Path) -> Option<PathBuf> {
     Some(fs::canonicalize(parent(path)).ok()?.join(path.file_name()?))
 }
 
-/// Whether a file has a name that is swept away beside `kept`.
+/// Whether a file has the name of an unfinished key beside `kept`.
 fn is_half_made_for(kept: &Path, named: &Path) -> bool {
     let Some((named, kept)) = place(named).zip(place(kept)) else {
         return false;

@@ -1,7 +1,7 @@
-//! What is kept of one account across restarts: [`Record`] and its parts.
+//! What survives a restart of one account: [`Record`] and its parts.
 //!
-//! Plain data with every secret in a `SecretString`, so `Debug` is safe. It must never be serialised but by `codec`.
-//! Times are Unix milliseconds as told by the wall clock of the record's [`Anchor`].
+//! Plain data with every secret in a `SecretString`, so `Debug` is safe. Only `codec` may serialise it. Times are Unix milliseconds by
+//! the wall clock of the record's [`Anchor`].
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -11,29 +11,29 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// When this record was written.
     pub anchor: Anchor,
-    /// What the record was written for: account name and fingerprint of provider, base URL, and user name or client id.
+    /// The identity the record is for: account name and fingerprint of provider, base URL, and user name or client id.
     pub identity: String,
     /// Id of the last attempt begun; ids are never used again.
     pub last_begun: u64,
     /// The durable secrets.
     pub credential: Credential,
-    /// What a person entered and the attempt of `intent` tries: not in use yet. Stored before it is sent, since a refresh token may be
-    /// used up by being sent.
+    /// The entered credential that the attempt of `intent` tries: not in use yet. Stored before it is sent, since sending may use up a
+    /// refresh token.
     pub candidate: Option<StoredCandidate>,
     /// The last grant, so that a restart costs the provider nothing.
     pub grant: Option<StoredGrant>,
-    /// The provider's host that `pace.host_tat` is about, as the writer names it; `None` in records of before schema 2. Whoever reads
-    /// the record can tell by it whom the mark concerns, although the account is not configured.
+    /// The provider's host that `pace.host_tat` is about, as the writer names it; `None` in records from before schema 2. With it the
+    /// state counts even if the account is not configured.
     pub host: Option<String>,
-    /// What the requests asked for that the grant and the refresh token came from, as the writer names it; `None` where that is not known.
+    /// Fingerprint of the parameters with which grant and refresh token were requested; `None` if not known.
     pub asks: Option<String>,
-    /// What pacing has been used up.
+    /// The state of the rate limits.
     pub pace: PaceState,
-    /// The attempt that has begun and not ended. Found at start, it is in doubt.
+    /// An attempt that has begun and not ended. Found at a start, it is in doubt.
     pub intent: Option<StoredIntent>,
     /// Why no attempt may be made until something changes.
     pub block: Option<StoredBlock>,
-    /// How the last attempt failed: the writer's stable word for it.
+    /// How the last attempt failed, by the writer's stable name for it.
     pub problem: Option<String>,
     /// What the provider last said against the account, for people. The writer keeps secrets out of it.
     pub provider_message: Option<String>,
@@ -76,7 +76,7 @@ impl Record {
     }
 }
 
-/// When a record was written, on three clocks, so that a reader can tell elapsed time even after the wall clock stepped.
+/// When a record was written, on three clocks, so that a reader can tell the elapsed time even after a step of the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {
@@ -88,7 +88,7 @@ pub struct Anchor {
     pub boot_id: String,
 }
 
-/// The durable secret material of an account. All parts are optional: most of it may live in files instead.
+/// The stored secrets of an account. All are optional: most of them may be in files instead.
 #[derive(Debug, Clone, Default)]
 pub struct Credential {
     /// RFC 6749 section 4.3.
@@ -97,7 +97,7 @@ pub struct Credential {
     pub client_secret: Option<SecretString>,
     /// RFC 6749 section 1.5, the newest one the provider gave.
     pub refresh_token: Option<SecretString>,
-    /// When the refresh token ends, Unix ms, where the provider tells.
+    /// When the refresh token ends, Unix ms, if the provider says so.
     pub refresh_expires_at: Option<i64>,
     /// Whether the refresh token was sent by an attempt whose outcome is unknown, so that it may be spent.
     pub refresh_in_doubt: bool,
@@ -105,10 +105,9 @@ pub struct Credential {
     pub refresh_refused: bool,
     /// When a person typed a part of this, Unix ms.
     pub entered_at: Option<i64>,
-    /// A refresh token that a person entered and that was sent, without an answer that tells what came of it. Kept beside the one in
-    /// use, for when nothing else is left.
+    /// The spare refresh token: a person entered it, it was sent, and its outcome is unknown. For when no other credential is left.
     pub spare_refresh_token: Option<SecretString>,
-    /// Whether that one is a successor which the provider brought and which was never sent.
+    /// Whether the spare one is a successor that the provider brought and that was never sent.
     pub spare_unsent: bool,
 }
 
@@ -135,7 +134,7 @@ pub enum CandidateKind {
     RefreshToken,
 }
 
-/// A grant as it is kept.
+/// A stored grant.
 #[derive(Debug, Clone)]
 pub struct StoredGrant {
     /// Number of the grant within the account.
@@ -144,13 +143,13 @@ pub struct StoredGrant {
     pub access_token: SecretString,
     /// RFC 6749 section 7.1, as the provider wrote it.
     pub token_type: String,
-    /// RFC 6749 section 3.3, where the provider told it.
+    /// RFC 6749 section 3.3, if the provider named it.
     pub scope: Option<String>,
     /// Unix ms.
     pub issued_at: i64,
     /// Unix ms, where a lifetime is known.
     pub expires_at: Option<i64>,
-    /// Whether a refresh was sent after it that may have been processed and brought no other one. Some providers end this one then.
+    /// Whether a later refresh may have been processed and brought no other token. Some providers end this one then.
     pub overtaken: bool,
 }
 
@@ -162,7 +161,7 @@ pub struct PaceState {
     pub attempts_tat: i64,
     /// Of its logins.
     pub logins_tat: i64,
-    /// Of the provider's host, as this account last saw it; the newest of all records counts.
+    /// Of the provider's host, as this account last saw it; the latest of all records counts.
     pub host_tat: i64,
 }
 
@@ -196,7 +195,7 @@ pub struct StoredBlock {
     pub reason: BlockReason,
     /// Unix ms.
     pub since: i64,
-    /// Fingerprint of what has to change to lift the block.
+    /// Fingerprint of what has to change for the block to be lifted.
     pub fingerprint: String,
 }
 
@@ -226,13 +225,13 @@ pub struct StoredNoVerdict {
     /// Logins to which no answer came.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost_logins: u32,
-    /// Whether the provider refused a login: no more of them, whatever becomes of refresh tokens.
+    /// Whether the provider refused a login: no more of them, whatever happens to refresh tokens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_refused: bool,
-    /// Whether the provider called one wrong: no more of them, likewise.
+    /// Whether the provider called a login wrong: no more of them, likewise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_misconfigured: bool,
-    /// Fingerprint of what the last of them was made with: when it changes, they count no more.
+    /// Fingerprint of what the last of them was made with: when it changes, they no longer count.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     /// What the provider said against the login that it refused or called wrong, for people. The writer keeps secrets out of it.

@@ -1,7 +1,7 @@
 //! The local store: one redb file in a state directory that no other process uses.
 //!
-//! Owns the tables and the transactions. Sealed bytes go in and out of the database and nothing else, and a record that
-//! does not open is never overwritten.
+//! Owns the tables and the transactions. Only sealed bytes go in and out of the database, and a record that does not open is never
+//! overwritten.
 
 mod caught;
 mod database;
@@ -33,8 +33,7 @@ use reserve::Reserve;
 
 /// Sealed records in `tokend.redb`. See the crate's documentation for the layout.
 ///
-/// When the disk fails, each operation says so; the next one opens the database anew, so the store recovers when the disk
-/// does.
+/// When the disk fails, the operation fails and the next one reopens the database, so the store recovers with the disk.
 #[derive(Debug)]
 pub struct RedbStore {
     handle: Handle,
@@ -46,17 +45,17 @@ pub struct RedbStore {
 }
 
 impl RedbStore {
-    /// Opens the database of a state directory, or makes it when there never was one.
+    /// Opens the database of a state directory, or makes it if there never was one.
     ///
     /// # Errors
-    /// When the key is not the database's, when a database that was there is missing, is damaged, is another than the marker
-    /// stands for or was written by a newer version, or when the system refuses. Nothing is changed then.
+    /// When the key is another database's; when the database is missing, damaged, not the marker's or from a newer version; or when the
+    /// system refuses. Nothing is changed then.
     pub fn open(state: StateDir, key: SealingKey) -> Result<Self, OpenError> {
         let path = state.layout.database();
         Self::open_with(state, key, Box::new(move || database::open(&path)))
     }
 
-    /// As [`open`](Self::open), with another way to reach the file.
+    /// As [`open`](Self::open), with another way to open the file.
     fn open_with(state: StateDir, key: SealingKey, opener: Opener) -> Result<Self, OpenError> {
         let id = database::ensure(&state, &key)?;
         let (handle, epoch) = Handle::open(state.layout.database(), opener, id)?;
@@ -211,7 +210,7 @@ impl Store for RedbStore {
             return Vec::new();
         }
         let answers = self.write(batch);
-        // An intent can wait for room; an outcome may be the only copy of a refresh token.
+        // An intent can wait for space; an outcome may be the only copy of a refresh token.
         let outcomes: Vec<_> = batch
             .iter()
             .filter(|commit| !begins(commit))
@@ -340,7 +339,7 @@ fn is_full(answer: &Result<Version, StoreError>) -> bool {
     )
 }
 
-/// Why one commit did not go into the transaction.
+/// Why one commit was not added to the transaction.
 enum Failure {
     /// It alone is refused.
     OfCommit(StoreError),

@@ -1,10 +1,10 @@
 //! Replacing the sealing key of a store that is not open.
 //!
-//! Owns the order of the steps, so that a machine may die between any two, and any of them may fail: the new key is durable beside the
-//! old one before anything is sealed with it, and takes the old one's place only after everything is. An error out of a commit does not
-//! say that nothing was sealed. So what a death or an error left half done is finished, or undone, by [`settle`] alone, which asks the
-//! database anew. Must never remove a key before a transaction made with the other one is durable; and the old one
-//! not before every record was written again, since what a failed commit left in memory may not be on the disk.
+//! Owns the order of the steps, so that the machine may crash between any two and each may fail: the new key is durable beside the old
+//! one before anything is sealed with it, and replaces it only after everything is. A failed commit may still have been carried out, so
+//! only [`settle`], which asks the database again, finishes or undoes what was interrupted. Must never remove a key before a transaction
+//! with the other one is durable, nor the old one before every record was written again: what a failed commit left in memory may not be
+//! on disk.
 
 use std::fs;
 use std::path::Path;
@@ -17,31 +17,31 @@ use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal, write_ag
 use crate::seal::SealingKey;
 use crate::state_dir::{StateDir, sync_dir};
 
-/// What became of a store.
+/// The result of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotated {
-    /// So many records were sealed anew.
+    /// So many records were sealed with the new key.
     Resealed(usize),
-    /// The store was the new key's before.
+    /// The store was sealed with the new key already.
     Already,
 }
 
-/// What an interrupted rotation of a key file came to.
+/// The result of settling an interrupted rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// There was none.
     Nothing,
-    /// The store was the new key's, which took the old one's place.
+    /// The store was sealed with the new key, which replaced the old one.
     Finished,
-    /// The store was still the old key's, and the new one was removed.
+    /// The store was sealed with the old key, and the new one was removed.
     Undone,
 }
 
-/// Makes a new key, seals the store with it, and puts it in the place of the key file at `path`.
+/// Makes a new key, seals the store with it, and replaces the key file at `path` with it.
 ///
 /// # Errors
-/// When the key or the store cannot be opened, or a record in it does not open; nothing was changed then. Also when the system refuses
-/// half-way: both keys are kept, and a second call, or the next start, goes on where it ended.
+/// When the key, the store or a record in it cannot be opened; nothing was changed then. Also when the system refuses half-way: both
+/// keys are kept, and a second call, or the next start, continues.
 pub fn rotate_key_file(state: &StateDir, path: &Path) -> Result<Rotated, RotateError> {
     must_hold_data(state)?;
     settle(state, path)?;
@@ -71,11 +71,11 @@ pub fn rotate_key_file(state: &StateDir, path: &Path) -> Result<Rotated, RotateE
     }
 }
 
-/// Seals the store with a key that is kept elsewhere, such as a systemd credential. Call it again if it was interrupted.
+/// Seals the store with a key from elsewhere, such as a systemd credential. Call it again if it was interrupted.
 ///
 /// # Errors
-/// When the store opens with neither key, or a record in it does not open; nothing was changed then. Also when the disk fails, which
-/// may leave it with either key.
+/// When the store opens with neither key, or a record does not open; nothing was changed then. Also when the disk fails, after which the
+/// store may have either key.
 pub fn rotate_to(
     state: &StateDir,
     old: &SealingKey,
@@ -83,7 +83,7 @@ pub fn rotate_to(
 ) -> Result<Rotated, RotateError> {
     must_hold_data(state)?;
     match opened_by(state, old, new)? {
-        // An interrupted call may have left that unsettled, and the old key is about to be thrown away.
+        // An interrupted call may have left this unsettled, and the operator is about to throw the old key away.
         Opens::New => {
             write_again(state, old, new)?;
             Ok(Rotated::Already)
@@ -99,11 +99,11 @@ pub fn rotate_to(
     }
 }
 
-/// Seals the store with a named key, after a rotation of its own key file at `kept` is settled. Without `old`, that file's
-/// key opens it.
+/// Seals the store with a named key, after settling a rotation of its own key file at `kept`. Without `old`, the key in that file opens
+/// it.
 ///
 /// # Errors
-/// As [`rotate_to`] and [`settle`]; and when the new key is the store's own, or not in its file any more: nothing was sealed then.
+/// As [`rotate_to`] and [`settle`]; and when the new key is no longer in its file: nothing was sealed then.
 pub fn rotate_to_named(
     state: &StateDir,
     kept: &Path,
@@ -118,7 +118,7 @@ pub fn rotate_to_named(
     }
 }
 
-/// Finishes or undoes a rotation of the key file at `path` that was interrupted. Does nothing where there was none.
+/// Finishes or undoes an interrupted rotation of the key file at `path`, if there was one.
 ///
 /// # Errors
 /// When the system refuses, or the store opens with neither key. Both are kept then.
@@ -133,7 +133,7 @@ pub fn settle(state: &StateDir, path: &Path) -> Result<Settled, RotateError> {
     match (opened_by(state, known, &new)?, &old) {
         // Without the old key, the new one was asked for twice.
         (Opens::New, _) | (Opens::Old, None) => {
-            // What was read may never have reached the disk, where the old key's records would come back.
+            // What was read may never have reached the disk, and after a crash the old key's records would be back.
             write_again(state, known, &new)?;
             take_place(&next, path)?;
             Ok(Settled::Finished)

@@ -1,6 +1,6 @@
 //! Sealing: the only place that touches a key.
 //!
-//! AES-256-GCM-SIV (RFC 8452) with random nonces, from aws-lc-rs. What is sealed is bound to what it stands for, so that it opens
+//! AES-256-GCM-SIV (RFC 8452) with random nonces, from aws-lc-rs. Sealed bytes are bound to their account and version, so they open
 //! nowhere else. Must never show the key, nor leave plaintext in memory that is not wiped.
 
 use std::fmt;
@@ -30,7 +30,7 @@ pub struct SealingKey {
 }
 
 impl SealingKey {
-    /// Takes a key that came from somewhere else than a file.
+    /// Takes a key that does not come from a file.
     ///
     /// # Errors
     /// [`KeyError::NoRandomness`] when the cipher cannot be set up.
@@ -46,13 +46,13 @@ impl SealingKey {
         Ok(Self { cipher, marking })
     }
 
-    /// A key derived from this one (HKDF, RFC 5869), for fingerprints of tokens. It tells nothing about this one, and stays the same as
-    /// long as this one does.
+    /// A key derived from this one (HKDF, RFC 5869), for fingerprints of tokens. It reveals nothing about this one, and changes only
+    /// with it.
     pub fn marking_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
         self.marking.clone()
     }
 
-    /// Seals a plaintext that has [`FRONT`] bytes before it, where it lies. `None` when the cipher or its nonce fails.
+    /// Seals a plaintext in place, which has [`FRONT`] bytes before it. `None` when the cipher or its nonce fails.
     pub(crate) fn seal(&self, bound: Bound<'_>, mut buffer: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
         let (front, plain) = buffer.split_at_mut_checked(FRONT)?;
         let (version, nonce_place) = front.split_at_mut_checked(VERSION_BYTES)?;
@@ -63,7 +63,7 @@ impl SealingKey {
         version.copy_from_slice(&bound.version().to_be_bytes());
         nonce_place.copy_from_slice(nonce.as_ref());
         buffer.extend_from_slice(tag.as_ref());
-        // Only ciphertext is left in it.
+        // Only ciphertext is left in the buffer.
         Some(std::mem::take(&mut *buffer))
     }
 
@@ -83,7 +83,7 @@ impl SealingKey {
             .ok_or(QuarantineReason::DoesNotOpen)
     }
 
-    /// What is kept in a store to tell its key from another.
+    /// A sealed known text, stored to tell the store's key from another.
     pub(crate) fn make_check(&self, store: &StoreId) -> Option<Vec<u8>> {
         let mut buffer = Zeroizing::new(vec![0; FRONT]);
         buffer.extend_from_slice(CHECK_TEXT);
@@ -120,7 +120,7 @@ impl fmt::Debug for SealingKey {
 
 const CHECK_TEXT: &[u8] = b"this key opens this store";
 
-/// What a sealed text stands for.
+/// What sealed bytes are bound to.
 #[derive(Clone, Copy)]
 pub(crate) enum Bound<'a> {
     Record {

@@ -1,4 +1,4 @@
-//! The directory a store lives in: who owns it, who holds it, and whether it has held a database before.
+//! The directory of a store: who owns it, who holds it, and whether it has held a database before.
 //!
 //! Must never let two daemons in, nor take a missing database for a first start.
 
@@ -19,14 +19,14 @@ const NEW_MARKER: &str = "tokend.marker.new";
 const RESERVE: &str = "tokend.reserve";
 const LOCK: &str = "tokend.lock";
 
-/// A state directory that is ours alone, until this is dropped.
+/// A state directory that this process has locked, until this is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     pub(crate) layout: Layout,
     _lock: File,
 }
 
-/// What is where in a state directory, also for who has not locked it and only looks.
+/// The paths in a state directory, also for a process that has not locked it and only looks.
 #[derive(Debug)]
 pub(crate) struct Layout {
     path: PathBuf,
@@ -62,11 +62,11 @@ impl StateDir {
         &self.layout.path
     }
 
-    /// Notes durably that this directory holds a store. Only once the store's database is durable itself.
+    /// Records durably that this directory holds a store. Call it only once the database is durable.
     pub(crate) fn write_marker(&self, store: &StoreId) -> Result<(), OpenError> {
         let (path, new) = (self.layout.marker(), self.layout.path.join(NEW_MARKER));
         let write = || {
-            // Left by a death, or anything else that stands in the way.
+            // Left by a crash, or anything else in the way.
             remove_if_there(&new)?;
             let mut file = File::create_new(&new)?;
             writeln!(file, "{store}")?;
@@ -113,8 +113,8 @@ impl Layout {
         self.path.join(LOCK)
     }
 
-    /// Whether there is a database. One that is missing or empty, although the marker says that there was one, or the reserve does, which
-    /// comes with the first attempt, is an error.
+    /// Whether there is a database. If one is missing or empty although there is a marker, or the reserve that comes with the first
+    /// attempt, that is an error.
     pub(crate) fn has_database(&self, is_marked: bool) -> Result<bool, OpenError> {
         let (path, reserve) = (self.database(), self.reserve());
         let length = match fs::metadata(&path) {
@@ -154,7 +154,7 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file to read it, and never waits for one that is none.
+/// Opens a regular file to read it, without waiting.
 fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -164,7 +164,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
     Err(io::Error::other("it is not a regular file"))
 }
 
-/// Refuses what is no directory of this process's user alone.
+/// Refuses anything but a directory of this process's user alone.
 pub(crate) fn check_directory(dir: &Path, found: &Metadata) -> Result<(), OpenError> {
     if !found.is_dir() {
         return Err(OpenError::NotADirectory(dir.to_owned()));
@@ -191,7 +191,7 @@ fn check_access(dir: &Path, owner: u32, mode: u32, us: u32) -> Result<(), OpenEr
     Ok(())
 }
 
-/// Takes the lock, which the kernel ends with the process however that dies. The file stays: removing it would let two in.
+/// Takes the lock, which the kernel releases when the process ends. The file stays: removing it would let two in.
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -225,7 +225,7 @@ fn write_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// Which file it is, whatever its name: its file system and its number there.
+/// The identity of a file, whatever its name: its file system and inode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId(u64, u64);
 
@@ -235,12 +235,12 @@ impl FileId {
     }
 }
 
-/// Makes what happened to the names in a directory durable.
+/// Makes changed names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Names a store, to tell two apart. No secret.
+/// The identity of a store. No secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreId([u8; 16]);
 

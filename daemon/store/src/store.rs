@@ -1,6 +1,6 @@
 //! The contract every store keeps: [`Store`], and what goes in and out of it.
 //!
-//! All of it blocks, so it is called from a thread of its own. It must never say where or how records are kept.
+//! All of it blocks, so it is called from its own thread. Must never say where or how records are kept.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub trait Store: Send + Sync {
 
     /// Takes the right to attempt and to commit for an account.
     ///
-    /// A shared store ends the claim after `ttl`, so that a daemon that died does not hold it. A local store has the state directory to itself and
-    /// lets a claim live until it is released or the store is closed. It gives none while there is no room on the disk for an outcome.
+    /// A shared store ends the claim after `ttl`, so that a crashed daemon does not hold it. A local store has the state directory to
+    /// itself: a claim lives until it is released or the store is closed. It grants none while the disk has no room for an outcome.
     ///
     /// # Errors
     /// [`StoreError::Claimed`] while another claim on the account lives; [`StoreError::Unavailable`] when the disk is full, and as
@@ -40,16 +40,16 @@ pub trait Store: Send + Sync {
     /// Writes the batch in one durable transaction, in order, and answers each in turn.
     ///
     /// [`Conflict`](StoreError::Conflict), [`Fenced`](StoreError::Fenced), [`Quarantined`](StoreError::Quarantined) and
-    /// [`TooLarge`](StoreError::TooLarge) concern one commit and do not spoil the others.
-    /// [`Unavailable`](StoreError::Unavailable) and [`Corrupt`](StoreError::Corrupt) hit all, and leave open whether the
-    /// batch landed. Then the *same* commits may be tried again: one that had landed is recognised by its content and
-    /// written once more, so that it does not rest on a failed fsync, instead of being a conflict.
+    /// [`TooLarge`](StoreError::TooLarge) concern one commit and not the others. [`Unavailable`](StoreError::Unavailable) and
+    /// [`Corrupt`](StoreError::Corrupt) concern all, and leave open whether the batch landed. Then the *same* commits may be tried
+    /// again: one that had landed is recognised by its content and is no conflict; it is written once more, so that it does not rest on
+    /// a failed fsync.
     fn commit(&self, batch: &[RecordCommit<'_>]) -> Vec<Result<Version, StoreError>>;
 
     /// Ends a claim. A claim that has already ended is no error.
     fn release(&self, claim: Claim);
 
-    /// Whether committed records will be there after a restart, as far as that can be known without writing.
+    /// Whether committed records will survive a restart, as far as can be known without writing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the open database was removed, replaced or emptied.
@@ -60,8 +60,8 @@ pub trait Store: Send + Sync {
     /// Changes made by others from now on. A local store never reports one.
     fn watch(&self) -> Watch;
 
-    /// Which of these records that do not open were sealed for one of these accounts: their name was damaged. Writes nothing, and nobody
-    /// who writes waits for it.
+    /// Which of these records that do not open were sealed for one of these accounts: their name was damaged. Writes nothing and delays
+    /// no write.
     ///
     /// # Errors
     /// As [`for_each`](Self::for_each).
@@ -71,32 +71,32 @@ pub trait Store: Send + Sync {
         set_aside: &[Quarantined],
     ) -> Result<Vec<Strayed>, StoreError>;
 
-    /// Puts records back that [`strayed`](Self::strayed) has found, all in one transaction. Returns whose were: not of those that are gone
-    /// from where they were found, nor where the account has a record by now.
+    /// Puts back the records that [`strayed`](Self::strayed) found, all in one transaction, and returns their accounts. A record stays
+    /// where it is if it was moved since or its account has a record by now.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); all stand where they stood then.
+    /// As [`commit`](Self::commit); nothing is moved then.
     fn put_back(&self, strayed: &[Strayed]) -> Result<Vec<AccountId>, StoreError>;
 
-    /// Removes a record that does not open, by the name its [`Quarantined`] has.
+    /// Removes a record that does not open, by the name in its [`Quarantined`].
     ///
     /// # Errors
     /// [`StoreError::NotQuarantined`] when there is no such record, or when it does open.
     fn discard_quarantined(&self, account: &str) -> Result<(), StoreError>;
 }
 
-/// A record of an account that stands under another name.
+/// A record that is stored under a wrong name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Strayed {
     pub(crate) account: AccountId,
-    /// Where it stands: no name, perhaps.
+    /// Where it is stored: perhaps no valid name.
     pub(crate) key: Box<[u8]>,
 }
 
 /// One change to one account's record.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordCommit<'a> {
-    /// The right to make it.
+    /// The claim on the account.
     pub claim: &'a Claim,
     /// The version the caller last saw; [`Version::NONE`] for a first record.
     pub expected: Version,
@@ -104,9 +104,9 @@ pub struct RecordCommit<'a> {
     pub record: Option<&'a Record>,
 }
 
-/// Decides whether a commit may be written over what stands there. The one rule, for every local store.
+/// Decides whether a commit may replace the stored record. The one rule for every local store.
 ///
-/// `standing` is the version and plaintext of the record there, `encoded` the plaintext to be written.
+/// `standing` is the version and plaintext of the stored record, `encoded` the plaintext to be written.
 pub(crate) fn check_version(
     commit: &RecordCommit<'_>,
     standing: Option<(Version, &[u8])>,

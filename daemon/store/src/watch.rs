@@ -1,4 +1,4 @@
-//! Changes of records made by others, as a shared store reports them.
+//! Changes of records by others, as a shared store reports them.
 //!
 //! Bounded: a reader that falls behind learns that it missed some. Must never report a change the reader made itself.
 
@@ -18,14 +18,14 @@ const WAITING: usize = 1024;
 pub enum RecordChange {
     /// A record was written.
     Written {
-        /// Whose.
+        /// The account.
         account: AccountId,
         /// Its new version.
         version: Version,
     },
     /// A record was removed.
     Removed {
-        /// Whose.
+        /// The account.
         account: AccountId,
     },
     /// The reader fell behind, and changes were dropped: load everything again.

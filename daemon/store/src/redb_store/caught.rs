@@ -1,14 +1,14 @@
-//! What redb does with pages that make no sense.
+//! Panics of redb on damaged pages.
 //!
-//! redb checks most of what it reads and panics on the rest: about one in a hundred flipped bits in its own pages. Owns the one
-//! place where such a panic becomes an error like that of any other damage. Must be around every use of redb, its drop included.
+//! redb checks most of what it reads and panics on the rest: about one in a hundred flipped bits in its own pages. This is the one place
+//! where such a panic becomes an error like other damage. Must be around every use of redb, its drop included.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::StorageError;
 
-/// redb panicked. The process has logged where; the database it worked on must not be used any more.
+/// redb panicked. The process has logged where; the database must not be used any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Panicked;
 
@@ -24,7 +24,7 @@ impl From<Panicked> for redb::Error {
     }
 }
 
-/// Does something with redb.
+/// Runs some work with redb.
 ///
 /// # Errors
 /// When redb panicked.

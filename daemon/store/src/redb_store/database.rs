@@ -1,4 +1,4 @@
-//! The database file: its tables, how it is made whole or not at all, and how a wrong one is recognised.
+//! The database file: its tables, how it is made whole or not at all, how a wrong one is recognised.
 //!
 //! Must never make a database where there was one, nor touch accounts before the key is known to be right.
 
@@ -22,13 +22,13 @@ use super::caught::caught;
 pub(super) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
-/// The layout this build writes. Raise it when an older build must not touch the file at all.
+/// The layout this build writes. Raise it when an older build must not touch the file.
 const LAYOUT: u32 = 1;
 
-// redb would take 1 GiB. Records are read once at start, so a small cache serves as well.
+// redb's default is 1 GiB. Records are read once at start, so a small cache is enough.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Sees to it that there is a database that this key opens, and tells its id.
+/// Makes sure that there is a database that this key opens, and returns its id.
 pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
     let marked = state.layout.read_marker()?;
     let id = match state.layout.has_database(marked.is_some())? {
@@ -41,7 +41,7 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
     Ok(id)
 }
 
-/// Tells whether the database that is there is ours and opens with this key, and changes nothing.
+/// Checks that the database is ours and opens with this key, and changes nothing.
 pub(super) fn verify(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
     let marked = state.layout.read_marker()?;
     match state.layout.has_database(marked.is_some())? {
@@ -58,8 +58,8 @@ pub(super) fn open(path: &Path) -> Result<Database, DatabaseError> {
     builder().open(path)
 }
 
-/// Begins a transaction that is durable when it is committed, and that needs no scan after a crash: a scan would refuse the whole
-/// file for one damaged record.
+/// Begins a transaction that is durable once committed and needs no scan after a crash: a scan would refuse the whole file for one
+/// damaged record.
 pub(super) fn begin_write(db: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut txn = db.begin_write()?;
     txn.set_two_phase_commit(true);
@@ -76,14 +76,14 @@ pub(super) fn end(txn: WriteTransaction, is_change: bool) -> Result<(), redb::Er
     Ok(())
 }
 
-/// The id the database has, where it has one.
+/// The id of the database, if it has one.
 pub(super) fn id(db: &Database) -> Result<Option<StoreId>, redb::Error> {
     let meta = db.begin_read()?.open_table(META)?;
     let id = meta.get("store-id")?;
     Ok(id.and_then(|id| StoreId::from_bytes(id.value())))
 }
 
-/// Whether a file begins as redb's files do. It does not say that the rest is sound.
+/// Whether a file begins like redb's. That does not mean that the rest is sound.
 pub(crate) fn looks_like_a_database(start: &[u8]) -> bool {
     start.starts_with(b"redb\x1A\x0A\xA9\x0D\x0A")
 }
@@ -108,7 +108,7 @@ pub(super) fn floor(
     number(meta, "floor").map(Version::from)
 }
 
-/// Notes that a record of this version was removed.
+/// Records that a record of this version was removed.
 pub(super) fn raise_floor(
     meta: &mut Table<'_, &'static str, &'static [u8]>,
     version: Version,
@@ -118,7 +118,7 @@ pub(super) fn raise_floor(
     Ok(())
 }
 
-/// Says what an error of redb means for someone who starts the daemon.
+/// The error for an operator who starts the daemon.
 pub(super) fn not_opened(path: &Path, error: redb::Error) -> OpenError {
     match error {
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::InUse {
@@ -132,7 +132,7 @@ pub(super) fn not_opened(path: &Path, error: redb::Error) -> OpenError {
     }
 }
 
-/// Whether an I/O error speaks of what is in the file rather than of the disk.
+/// Whether an I/O error is about the file's content rather than the disk.
 pub(super) fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -140,7 +140,7 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
     )
 }
 
-/// Makes a database under another name and moves it into place, so that it is there whole or not at all.
+/// Makes a database under another name and moves it into place, so that it is whole or missing.
 fn create(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
     let (path, new) = (state.layout.database(), state.layout.new_database());
     remove_if_there(&new).map_err(failed("remove", &new))?;
@@ -174,7 +174,7 @@ fn fill(file: File, id: &StoreId, check: &[u8]) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Tells a database that is ours and that this key opens from all others.
+/// Refuses a database that is not ours or that this key does not open.
 fn check(
     state: &StateDir,
     marked: Option<StoreId>,
@@ -220,7 +220,7 @@ fn look_into(
     Err(OpenError::WrongKey(path.to_owned()))
 }
 
-/// Whether the key opens one of the first few records, so that it cannot be a wrong one.
+/// Whether the key opens one of the first few records, and so is not a wrong one.
 fn opens_a_record(db: &Database, key: &SealingKey) -> Result<bool, redb::Error> {
     let accounts = db.begin_read()?.open_table(ACCOUNTS)?;
     let mut scratch = Scratch::default();
@@ -245,7 +245,7 @@ struct Known {
 
 fn read_known(db: &Database) -> Result<Known, redb::Error> {
     let txn = db.begin_read()?;
-    // Only to see that it is there.
+    // Only to see that it exists.
     txn.open_table(ACCOUNTS)?;
     let meta = txn.open_table(META)?;
     Ok(Known {

@@ -1,7 +1,7 @@
-//! The open database, which is opened anew after the disk failed under it.
+//! The open database, which is reopened after the disk failed.
 //!
-//! redb refuses everything after an I/O error until it is reopened, and after a panic its state is unknown. Must never let go of the state directory meanwhile, nor
-//! take another database for ours.
+//! redb refuses everything after an I/O error until it is reopened, and after a panic its state is unknown. Must never unlock the state
+//! directory in between, nor take another database for ours.
 
 use std::fmt;
 use std::fs;
@@ -33,7 +33,7 @@ struct Opened {
     file: FileId,
 }
 
-/// A database of redb is longer than its first page. It grows and shrinks as it is written, so that no other length means anything.
+/// A redb database is longer than its first page. It grows and shrinks, so no other length means anything.
 const LEAST: u64 = 4096;
 
 impl Opened {
@@ -46,7 +46,7 @@ impl Opened {
 }
 
 impl Handle {
-    /// Opens the database, and tells how often that has been done.
+    /// Opens the database, and returns how often that has been done.
     pub(super) fn open(path: PathBuf, open: Opener, id: StoreId) -> Result<(Self, u64), OpenError> {
         let opened = caught(|| {
             let db = open()?;
@@ -65,7 +65,7 @@ impl Handle {
         Ok((handle, epoch))
     }
 
-    /// Works on the database, and lets go of it when the disk fails or redb panics, so that the next call opens it anew.
+    /// Works on the database. Closes it when the disk fails or redb panics, so that the next call reopens it.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
@@ -86,18 +86,18 @@ impl Handle {
         }
     }
 
-    /// Closes a database that works no more, unless that has been done.
+    /// Closes a database that no longer works, unless that has been done.
     fn let_go(&self, db: Arc<Database>) {
         let mut current = self.lock();
         let known = current.take_if(|known| Arc::ptr_eq(&known.db, &db));
-        // Before anybody can open it anew. That it cannot be closed in order is no more than what is known already.
+        // While the lock is held, before anybody can reopen it. An error on closing adds nothing to what is known.
         let _no_news = caught(|| drop((known, db)));
     }
 
-    /// Whether what is written would still be there after a restart.
+    /// Whether writes would survive a restart.
     ///
-    /// A file that was removed or replaced takes writes as before, and they are gone with the process. Reading it goes on: what is in
-    /// memory is served, and what is open is all that is left of the logins.
+    /// A removed or replaced file still takes writes, which are lost with the process. Reading continues: tokens in memory are served,
+    /// and the open file is all that is left of the logins.
     ///
     /// # Errors
     /// When the file is not at its path any more, or was emptied.
@@ -107,7 +107,7 @@ impl Handle {
             Ok(found) if FileId::of(&found) == file && found.len() > LEAST => return Ok(()),
             Ok(_) => "it is not as it was opened".to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => error.to_string(),
-            // Permissions were taken from the directory, say. What is open is as good as before.
+            // Perhaps the directory's permissions were changed. The open file is as good as before.
             Err(_) => return Ok(()),
         };
         Err(self.failed(StoreFailure::TakenAway, detail))
@@ -120,7 +120,7 @@ impl Handle {
         }
     }
 
-    /// What the disk beside the database said.
+    /// An error of the disk that was met beside the database.
     pub(super) fn unavailable(&self, error: &io::Error) -> StoreError {
         self.failed(StoreFailure::from(error), error.to_string())
     }
@@ -156,7 +156,7 @@ impl Handle {
             redb::Error::Io(error) if !database::is_damage(error) => StoreFailure::from(error),
             redb::Error::Io(error) => return self.corrupt(&error.to_string()),
             error if breaks(error) => StoreFailure::Io,
-            // Another thread is about to let go of it.
+            // Another thread is about to close it.
             redb::Error::DatabaseAlreadyOpen => StoreFailure::Io,
             error => return self.corrupt(&error.to_string()),
         };
@@ -184,7 +184,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Whether redb works no more after this error.
+/// Whether redb refuses everything after this error.
 fn breaks(error: &redb::Error) -> bool {
     matches!(
         error,

@@ -1,7 +1,7 @@
 //! Seals a whole store anew with another key, in one transaction.
 //!
-//! Must never leave a store of two keys: either every record and the key check are the new key's, or nothing was changed. Must never call
-//! a commit that failed one that did not happen. What does not open is never carried over to another key.
+//! Must never leave a store with two keys: either all records and the key check are sealed with the new one, or nothing was changed.
+//! Must never treat a failed commit as one that did not happen, nor carry over a record that does not open.
 
 use std::ops::Bound as Edge;
 
@@ -19,18 +19,18 @@ use crate::state_dir::StateDir;
 /// Records taken out of the table at a time, so that memory does not grow with their number.
 const BATCH: usize = 256;
 
-/// Whose database it is, of two keys.
+/// Which of two keys opens a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opens {
-    /// The first key's.
+    /// The first.
     Old,
-    /// The second key's.
+    /// The second.
     New,
-    /// Neither's.
+    /// Neither.
     Neither,
 }
 
-/// Tells which of two keys opens the database of a state directory, and changes nothing.
+/// Which of two keys opens the database of a state directory. Changes nothing.
 pub(crate) fn opened_by(
     state: &StateDir,
     old: &SealingKey,
@@ -56,8 +56,7 @@ fn forget_cached(state: &StateDir) {
     }
 }
 
-/// Makes a transaction durable in the database as it is now, so that what an earlier one was refused for cannot come back with a crash:
-/// the roots it writes are those that were just read.
+/// Commits a durable transaction on the database as it was just read, so that a refused earlier one cannot come back after a crash.
 pub(crate) fn confirm(state: &StateDir) -> Result<(), OpenError> {
     let path = state.layout.database();
     let counted = caught(|| {
@@ -70,10 +69,10 @@ pub(crate) fn confirm(state: &StateDir) -> Result<(), OpenError> {
         .map_err(|error| not_opened(&path, error))
 }
 
-/// Writes every record again, durably, in a store that is said to be the new key's, and seals it with that key. What says so may be pages
-/// that never reached the disk: where writing them failed, file systems call them clean and hand them out until they need the room. So
-/// the disk is known to hold nothing but what is written, and synced, after that. What the old key opens is taken over by the new one, and
-/// what neither opens stays as it is: it was set aside before.
+/// Writes every record again, durably, in a store that appears to be sealed with the new key. It may appear so by pages that never
+/// reached the disk: file systems mark pages clean even if writing them failed, and return them until they need the memory. After this,
+/// the disk holds what was written and synced. Records that only the old key opens are sealed with the new one; those that neither opens
+/// stay as they are, set aside as before.
 pub(crate) fn write_again(
     state: &StateDir,
     old: &SealingKey,
@@ -101,12 +100,12 @@ pub(crate) fn write_again(
     }
 }
 
-/// Why a store was not sealed anew.
+/// Why a store was not sealed with the new key.
 #[derive(Debug)]
 pub(crate) enum NotResealed {
-    /// It is as it was, since nothing was committed.
+    /// Nothing was committed.
     Unchanged(RotateError),
-    /// It may be sealed with either key: the commit failed, and a commit that fails may have been carried out.
+    /// The commit failed, but may have been carried out: either key may be the store's.
     InDoubt(OpenError),
 }
 
@@ -131,7 +130,7 @@ pub(crate) fn reseal(
             resealed(old, new, key, sealed, scratch)
         })
     });
-    // Where it panicked is not known, and it may have been in the commit.
+    // It may have panicked in the commit.
     let resealed =
         resealed.unwrap_or_else(|panicked| Err(Failure::Commit(Box::new(panicked.into()))));
     resealed.map_err(|failure| match failure {
@@ -194,7 +193,7 @@ fn transact(
     Ok(count)
 }
 
-/// One record sealed anew, under its own name and version.
+/// One record sealed with the new key, under its own name and version.
 fn resealed(
     old: &SealingKey,
     new: &SealingKey,
@@ -207,7 +206,7 @@ fn resealed(
     let (version, plain) = old
         .open_record(&account, sealed, scratch)
         .map_err(set_aside)?;
-    // Room for all of it from the start: a vector that grows leaves plaintext behind.
+    // Full capacity from the start: a vector that grows leaves plaintext behind.
     let mut buffer = Zeroizing::new(Vec::with_capacity(FRONT + plain.len() + BACK));
     buffer.resize(FRONT, 0);
     buffer.extend_from_slice(plain);

@@ -1,7 +1,7 @@
-//! Room kept on the disk for outcomes.
+//! Disk space kept for outcomes.
 //!
-//! Owns one file that takes space and holds nothing. An attempt begins only while that room is there, and an outcome that finds
-//! the disk full is given it: a refresh token that was rotated must not be lost because the intent was the last thing to fit.
+//! Owns one file that takes space and holds nothing. An attempt begins only while the file exists, and an outcome that finds the disk
+//! full gets its space: a rotated refresh token must not be lost because the intent was the last thing to fit.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use crate::error::StoreFailure;
 use crate::sizes::MAX_RECORD_BYTES;
 
-/// Four of the largest records, which is more than a transaction with one of them writes anew.
+/// Four of the largest records, more than a transaction with one of them rewrites.
 const ROOM: usize = 4 * MAX_RECORD_BYTES;
 
-/// The room, and whether it is there.
+/// The file, and whether it is there.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
@@ -32,7 +32,7 @@ impl Reserve {
         }
     }
 
-    /// Sees to it that the room is there. Only a full disk is an error: whatever else is wrong, the writes themselves will tell.
+    /// Makes sure that the file is there. Only a full disk is an error: writes report whatever else is wrong.
     pub(super) fn keep(&self) -> io::Result<()> {
         let mut kept = self.lock();
         if *kept {
@@ -41,7 +41,7 @@ impl Reserve {
         match self.take_room() {
             Ok(()) => *kept = true,
             Err(error) if StoreFailure::from(&error) == StoreFailure::DiskFull => {
-                // Half a reserve is of no use, and others need the space it took.
+                // Half a reserve is useless, and others need its space.
                 let _gone = fs::remove_file(&self.path);
                 return Err(error);
             }
@@ -50,7 +50,7 @@ impl Reserve {
         Ok(())
     }
 
-    /// Gives the room to the next write. False if there was none to give.
+    /// Frees the space for the next write. False if there was none.
     pub(super) fn spend(&self) -> bool {
         let mut kept = self.lock();
         std::mem::take(&mut *kept) && fs::remove_file(&self.path).is_ok()
