@@ -24,7 +24,7 @@ use crate::secret_file::SecretFile;
 use crate::token::Form;
 use crate::{help, words};
 
-/// A command line that was understood.
+/// A parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) socket: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Help or the version was asked for: this text.
+    /// The text of the requested help or version.
     Help(String),
     Get(Get),
     Exec(Exec),
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Login(Login),
     Forget(Forget),
     Doctor(Doctor),
-    /// A shell asks what could stand behind these words.
+    /// A shell asks which words can follow these.
     Complete(Vec<String>),
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Status {
     pub(crate) shape: Shape,
 }
 
-/// How a status is shown.
+/// How a status is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// On a terminal a table, or everything about one account; else lines for scripts.
@@ -116,7 +116,7 @@ pub(crate) struct Login {
     pub(crate) kind: Kind,
 }
 
-/// Which credential a login gives.
+/// The kind of credential that a login enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Password,
@@ -136,7 +136,7 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
-/// The command that is named, where there is one.
+/// The command that the words name, if any.
 fn named(words: &[OsString]) -> Option<String> {
     let grammar = grammar();
     let mut words = words.iter().skip(1).filter_map(|word| word.to_str());
@@ -205,7 +205,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
                 .cloned()
                 .collect(),
         ),
-        // Clap lets nothing else pass.
+        // Clap accepts no other command.
         _ => {
             return Err(Failure::usage(
                 "a command is missing",
@@ -387,7 +387,7 @@ fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>, Failur
 }
 
 fn account(matches: &ArgMatches) -> Result<AccountName, Failure> {
-    // Clap insists on it where it is required.
+    // Clap rejects a command line without it where it is required.
     let named = optional_account(matches)?;
     named.ok_or_else(|| {
         Failure::usage(

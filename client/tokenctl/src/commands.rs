@@ -1,6 +1,6 @@
 //! What each command does.
 //!
-//! Owns the order of things: what to ask the person, what to ask the daemon, what to say about it.
+//! Owns the order of steps: what to ask the person, what to ask the daemon, what to print.
 
 use std::path::Path;
 use std::time::Duration;
@@ -245,12 +245,12 @@ fn connect(socket: Option<&Path>) -> Result<BlockingClient, ClientError> {
     BlockingClient::connect(&SocketPath::find(socket)?)
 }
 
-/// Connects, and says how much of the time limit is left then.
+/// Connects, and returns how much of the time limit is left then.
 fn connect_within(
     socket: Option<&Path>,
     patience: Patience,
 ) -> Result<(BlockingClient, Patience), ClientError> {
-    // Less than this does not matter, and without it the daemon gets a round number.
+    // Less than this does not matter, and without the cut the daemon gets a round number.
     const TICK: Duration = Duration::from_millis(100);
     let begun = clock::steady();
     let standard = Deadlines::default();
@@ -264,7 +264,7 @@ fn connect_within(
     ))
 }
 
-/// A wait without a timeout raises the timeout, so that the wait fits in.
+/// A wait without a timeout raises the timeout, so that the wait fits into it.
 fn patience(patient: &Patient) -> Patience {
     let waiting = Patience::default().wait(patient.wait.unwrap_or_default());
     match patient.timeout {

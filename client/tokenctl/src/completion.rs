@@ -1,4 +1,4 @@
-//! What the scripts in `completions` ask at each press of the tab key.
+//! The answers for the scripts in `completions`, which ask at each press of the tab key.
 //!
 //! Owns the names of accounts among the answers. If the daemon is absent or slow, there are no names, and never
 //! a message or a noticeable wait.
@@ -16,7 +16,7 @@ use crate::{arguments, output};
 /// How long the daemon may take to name its accounts.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Prints what could stand behind `words`, the last of which may be begun.
+/// Prints the words that can follow `words`, whose last one may be incomplete.
 pub(crate) fn answer(words: &[String]) -> Result<(), Failure> {
     let answers = complete(arguments::grammar(), words, |argument, typed| {
         let accounts = || Answers::words(accounts(typed.value("socket")));

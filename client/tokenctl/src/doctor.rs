@@ -1,8 +1,7 @@
-//! `doctor`: looks at everything between the caller and a token, and says what to do.
+//! `doctor`: checks everything between the caller and a token, and says what to do.
 //!
-//! Owns the order in which things are looked at, and the exit code. The daemon is asked for everything that
-//! only it can see; reasons for its absence are looked for here. Changes nothing and asks no provider for a
-//! token.
+//! Owns the order of the checks, and the exit code. The daemon reports everything that only it can see; reasons for its absence are looked
+//! for here. Changes nothing and asks no provider for a token.
 
 mod finding;
 mod machine;
@@ -24,10 +23,10 @@ use crate::who_answered::Daemon;
 /// How many pages the daemon is asked for; no person reads the findings of ten thousand accounts.
 const MOST_PAGES: usize = 20;
 
-/// Where the system's daemon is.
+/// The socket of the system's daemon.
 const SYSTEM: &str = "/run/tokend/tokend.sock";
 
-/// Looks, tells, and fails where there is a problem.
+/// Checks everything, prints the findings, and fails if there is a problem.
 pub(crate) fn run(
     named: Option<&Path>,
     account: Option<&AccountName>,
@@ -87,7 +86,7 @@ fn daemon(
                     findings.push(finding);
                     return Ok(findings);
                 }
-                // No such account, or not for the caller: the same as anywhere else.
+                // No such account, or none for the caller: the same answer as for any command.
                 None => return Err(error.into()),
             },
         }
@@ -110,7 +109,7 @@ fn daemon(
     Ok(findings)
 }
 
-/// A finding of the daemon as one of ours.
+/// Converts a finding of the daemon.
 fn local_finding(it: tokend_client::Finding) -> Finding {
     Finding {
         topic: it.topic.name(),
@@ -129,10 +128,10 @@ fn local_finding(it: tokend_client::Finding) -> Finding {
     }
 }
 
-/// Why the daemon did not look. `None` if the question was wrong, not the daemon.
+/// Why the daemon did not check. `None` if the question was wrong, not the daemon.
 fn refused(error: &ClientError, absence: Option<&Absence>) -> Option<Finding> {
     match (error, absence) {
-        // systemd holds the socket of a daemon that does not run.
+        // systemd holds the socket of a daemon that is not running.
         (
             ClientError::Lost { .. } | ClientError::Silent { .. } | ClientError::TimedOut { .. },
             Some(Absence { why, exit, advice }),

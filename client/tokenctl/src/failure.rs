@@ -23,9 +23,9 @@ pub(crate) enum Exit {
     Software = 70,
     /// Reading or writing failed; quietly so when the reader of our output went away.
     Io = 74,
-    /// Try again later; standard error says when, where that is known.
+    /// Try again later; standard error says when, if that is known.
     TryLater = 75,
-    /// The caller may not.
+    /// The caller lacks permission.
     NotAllowed = 77,
     /// The configuration is wrong, or names no such account.
     Config = 78,
@@ -41,7 +41,7 @@ pub(crate) enum Exit {
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
-    /// What happened; empty for an end without words.
+    /// What happened; empty for an end without a message.
     what: String,
     /// What to do about it.
     advice: Option<String>,
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// An end without words: they were said before.
+    /// An end without a message, because it was printed before.
     pub(crate) fn silent(exit: Exit) -> Self {
         Self {
             exit,
@@ -75,17 +75,17 @@ impl Failure {
     /// Writing to standard output failed.
     pub(crate) fn output(error: &io::Error) -> Self {
         let what = match error.kind() {
-            // The reader of our output has seen enough and gone.
+            // The reader of our output has read enough and closed it.
             ErrorKind::BrokenPipe => String::new(),
             _ => format!("cannot write to standard output: {error}"),
         };
         Self::new(Exit::Io, what, "check where the output goes")
     }
 
-    /// Says it on standard error.
+    /// Prints it on standard error.
     pub(crate) fn report(&self, now: Timestamp) -> ExitCode {
         if !self.what.is_empty() {
-            // With standard error closed the exit code must do.
+            // If standard error is closed, the exit code must be enough.
             drop(io::stderr().write_all(self.text(now).as_bytes()));
         }
         ExitCode::from(self.exit as u8)
@@ -165,7 +165,7 @@ fn exit_of_fault(fault: &Fault) -> Exit {
         FaultCode::BadRequest | FaultCode::UnsupportedVersion | FaultCode::Internal => {
             Exit::Software
         }
-        // A code of a newer release: all that is known is that the request failed.
+        // A code of a newer release: only the failure itself is certain.
         _ => Exit::TryLater,
     }
 }
@@ -196,7 +196,7 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
         }
         FaultCode::Timeout => "allow more time with --timeout; an attempt that has begun continues",
         FaultCode::StoreUnavailable => "check the disk and the daemon's log (journalctl -u tokend)",
-        // With a retry time, that is already said.
+        // The retry time already says it.
         FaultCode::Draining | FaultCode::TooBusy if fault.retry_after_ms.is_some() => return None,
         FaultCode::Draining | FaultCode::TooBusy => "try again in a moment",
         FaultCode::BadRequest | FaultCode::UnsupportedVersion => {

@@ -52,7 +52,7 @@ pub(crate) fn secret(what: &str) -> Result<SecretText, Failure> {
         .map_err(|error| Failure::usage(error.to_string(), "check what was sent on standard input"))
 }
 
-/// The one line that is the secret in `bytes`.
+/// The secret, which is the only line of `bytes`.
 fn alone<'b>(bytes: &'b [u8], what: &str) -> Result<&'b str, Failure> {
     let advice = |why| match why {
         NotASecret::Empty => format!("type the {what}, or send it on standard input"),
@@ -70,7 +70,7 @@ fn alone<'b>(bytes: &'b [u8], what: &str) -> Result<&'b str, Failure> {
         .map_err(|why| Failure::usage(format!("the {what} {why}"), advice(why)))
 }
 
-/// Asks a question on the terminal; anything but yes is no.
+/// Asks a question on the terminal; any answer except yes counts as no.
 pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
     let asked = write!(io::stderr(), "tokenctl: {question} [y/N] ");
     asked.map_err(|error| unreadable(&error))?;
@@ -89,7 +89,7 @@ pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// All that comes from `from`: to its end, or to the end of a line after which `has_more` says that nothing follows.
+/// All bytes of `from`: to its end, or to the end of a line after which `has_more` reports that nothing follows.
 fn all<R: Read>(mut from: R, has_more: impl Fn(&R) -> bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
     // Full size from the start: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(vec![0; SecretText::MAX_LEN + 2]);
@@ -117,7 +117,7 @@ fn all<R: Read>(mut from: R, has_more: impl Fn(&R) -> bool) -> Result<Zeroizing<
     Ok(bytes)
 }
 
-/// Whether more comes, or the end.
+/// Whether more bytes or the end can be read.
 fn has_more(from: &File) -> bool {
     let mut waits = [PollFd::new(from, PollFlags::IN)];
     // If waiting is not possible here, `read` reports the error.
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// Gives three bytes at a time, and would wait for ever at its end.
+    /// Returns three bytes at a time, and would block for ever at its end.
     struct Open(Vec<u8>);
 
     impl Read for Open {

@@ -27,7 +27,7 @@ mod words;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The message of a panic may hold a token. Its place does not, and is all that is looked at.
+    // The message of a panic may hold a token. Its location does not, and nothing else is printed.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let place = place.as_deref().unwrap_or("an unknown place");

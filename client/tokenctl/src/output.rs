@@ -1,7 +1,7 @@
 //! Standard output and the notes beside it.
 //!
-//! Owns how bytes leave: straight to the file descriptor, because the standard library's buffer would keep a copy of
-//! a token that nobody wipes.
+//! Owns how bytes are written: straight to the file descriptor, because the standard library's buffer would keep a copy of a token that
+//! nobody wipes.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -34,9 +34,9 @@ pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, F
     Ok(bytes)
 }
 
-/// Says a sentence on standard error, for people.
+/// Prints a sentence on standard error, for people.
 pub(crate) fn note(sentence: &str) {
-    // A note that cannot be written changes nothing about what was done.
+    // A note that cannot be written does not change the result.
     drop(writeln!(
         io::stderr(),
         "tokenctl: {}",

@@ -56,16 +56,16 @@ impl<'a> Quiet<'a> {
         quiet
             .local_modes
             .remove(LocalModes::ECHO | LocalModes::ISIG);
-        // What was typed before the prompt was echoed, so it is no secret.
+        // The terminal echoed everything typed before the prompt, so it is no secret.
         tcsetattr(terminal, OptionalActions::Flush, &quiet)?;
         Ok(Self { terminal, before })
     }
 }
 
 impl Quiet<'_> {
-    /// Whether something was typed or pasted after the line that was read; takes it back.
+    /// Whether something was typed or pasted after the line that was read; removes it.
     ///
-    /// Line by line as the terminal is, a last line without an end would not show.
+    /// The terminal delivers whole lines, so a last line without an end would not show.
     fn has_more(&self) -> io::Result<bool> {
         let mut by_byte = tcgetattr(self.terminal)?;
         by_byte

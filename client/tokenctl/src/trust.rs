@@ -1,7 +1,7 @@
 //! Whether a credential may be sent to a daemon.
 //!
-//! Owns that rule. A token comes from the daemon and harms nobody who asks for it; a password sent to a socket
-//! that another user has put there is that user's.
+//! Owns that rule. A token from the wrong daemon harms nobody who asks for it; a password sent to a socket that another user put there
+//! belongs to that user.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
     let socket = client.socket().as_path();
     let me = geteuid().as_raw();
-    // The peer of a socket that systemd made is root, as whichever user the daemon runs.
+    // The peer of a socket that systemd made is root, whichever user the daemon runs as.
     let peer = client.peer_uid();
     if peer.is_some_and(|uid| [0, me].contains(&uid)) || is_placed_by(socket, me) {
         return Ok(());
@@ -64,7 +64,7 @@ const LINKS: usize = 40;
 enum Hold {
     /// Root and the caller alone.
     Ours,
-    /// Others can add names, and cannot replace what is not theirs.
+    /// Others can add names, and cannot replace those of other users.
     Shared,
 }
 
@@ -87,7 +87,7 @@ fn hold_of(folder: &Path, me: u32) -> Option<Hold> {
             continue;
         }
         links += 1;
-        // Where others can add names, a link of ours may be a second name that they gave it.
+        // If others can add names, a link of ours may be a second name that they gave it.
         if hold == Hold::Shared || ![0, me].contains(&found.uid()) || links > LINKS {
             return None;
         }
@@ -182,12 +182,12 @@ mod tests {
         let trusted = || names.map(|name| is_placed_by(&at(name), me));
         assert_eq!(trusted(), [true; 4]);
         assert!(!is_placed_by(&at("round/s"), me));
-        // Others can put another `b` in its place, though the directory of the socket is ours alone.
+        // Others can put another `b` in its place, although only we can write to the directory of the socket.
         for others in [0o777, 0o775, 0o722] {
             mode(&at("a"), others);
             assert_eq!(trusted(), [false; 4], "{others:o}");
         }
-        // Not where they can only add names.
+        // Not if they can only add names.
         mode(&at("a"), 0o1777);
         assert_eq!(trusted(), [true; 4]);
         // But a link there may be one that they made.

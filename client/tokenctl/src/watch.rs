@@ -1,7 +1,7 @@
 //! `status --watch`: the live table.
 //!
-//! Owns when the daemon is asked and when a frame is drawn. Asking happens beside drawing, so that keys and signals are heard while
-//! the daemon is slow or away. Must leave the terminal as it was, however it ends.
+//! Owns when the daemon is asked and when a frame is drawn. Another thread asks, so that keys and signals work while the daemon is slow or
+//! away. Must leave the terminal as it was, however it ends.
 
 mod screen;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(
     let mut waiting = false;
     loop {
         if !waiting && clock::steady() >= due {
-            // Refused only when the thread is gone, and then there is nothing to wait for.
+            // Refused only if the thread is gone, and then there is nothing to wait for.
             waiting = asked.try_send(()).is_ok();
             due = clock::steady() + interval;
         }
@@ -73,7 +73,7 @@ pub(crate) fn run(
     }
 }
 
-/// What is on the screen.
+/// The content of the screen.
 struct View {
     accounts: Vec<AccountStatus>,
     answered: Option<Instant>,
@@ -136,7 +136,7 @@ fn asking(
         for () in asks {
             let answer = ask(&mut client, socket.as_deref(), account.as_ref());
             if answer.is_err() {
-                // The next try looks for the socket anew: the daemon may have come back at another place.
+                // The next attempt searches for the socket again: the daemon may have come back at another path.
                 client = None;
             }
             if sender.send(answer).is_err() {

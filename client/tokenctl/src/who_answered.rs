@@ -1,4 +1,4 @@
-//! Which daemon answered.
+//! The daemon that answered.
 //!
 //! Owns how the answering daemon is shown: with several daemons on a machine, the same command may reach one or
 //! the other.
@@ -17,7 +17,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// The one at the other end of this client's connection.
+    /// The daemon at the other end of this client's connection.
     pub(crate) fn of(client: &BlockingClient) -> Self {
         Self {
             socket: client.socket().to_string(),

@@ -1,6 +1,7 @@
 //! Durations and times in words, and back.
 //!
-//! Owns how `4 min 10 s` reads, how long a duration on the command line may be, and that no word moves a cursor. The clock and the time zone are the caller's.
+//! Owns how `4 min 10 s` reads, how long a duration on the command line may be, and that no text moves a cursor. The caller passes the
+//! clock and the time zone.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Reads a duration as everywhere; at most 30 days.
+/// Reads a duration in the common grammar; at most 30 days.
 ///
 /// # Errors
 /// A sentence that says what was expected.
@@ -38,7 +39,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A moment to come, both ways: `in 4 min 10 s (at 14:03:05)`. Rounded up, so that it is not too early.
+/// A future moment, both ways: `in 4 min 10 s (at 14:03:05)`. Rounded up, so that it is not too early.
 pub(crate) fn moment(now: Timestamp, wait: Duration) -> String {
     let wait = match wait.subsec_nanos() {
         0 => wait,
@@ -80,13 +81,13 @@ pub(crate) fn rfc3339(ms: u64) -> Option<String> {
         .map(|time| time.to_string())
 }
 
-/// The time of day, as people here read it.
+/// The local time of day.
 pub(crate) fn time_of_day(now: Timestamp) -> String {
     let here = now.to_zoned(TimeZone::system());
     here.strftime("%H:%M:%S").to_string()
 }
 
-/// A text without what could move a terminal's cursor: some words come from a provider.
+/// A text without characters that move a terminal's cursor: some texts come from a provider.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -83,8 +83,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<bool> {
     tokenctl get {name}
     tokenctl status
     tokenctl status {name}
-    tokenctl get {name} | tokenctl reject {name} --print   # as after a 401; asks the provider\n
-Make the provider of {name} refuse its token, hand out tokens of 20 s, or fail; then look at what it saw:\n
+    tokenctl get {name} | tokenctl reject {name} --print   # as after a 401; the provider is asked\n
+Make the provider of {name} refuse its token, hand out tokens of 20 s, or fail; then read its log:\n
     curl -X POST http://{admin}/accounts/{name}/end-access
     curl -H 'content-type: application/json' -d '{{\"access_ms\": 20000}}' http://{admin}/accounts/{name}
     curl -H 'content-type: application/json' -d '{{\"fault\": {{\"kind\": \"reset\"}}, \"times\": 1}}' http://{admin}/accounts/{name}/faults

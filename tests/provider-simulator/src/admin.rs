@@ -35,8 +35,8 @@ pub const ADMIN_HELP: &str = r#"Control API (JSON, on the admin port):
                                  {"slow": {"ms": 500}}, {"huge": {"bytes": 9000000}},
                                  {"throttled": {"retry_after": {"seconds": 30}}}  (or {"date": 30}, {"text": "soon"}),
                                  {"reply": {"status": 503, "headers": [["x", "y"]], "body": ""}}
-                                 without "times" the fault lasts; "endpoint" is login, refresh or resource
-  DELETE /accounts/NAME/faults   take this account's faults away
+                                 without "times" the fault stays until it is removed; "endpoint" is login, refresh or resource
+  DELETE /accounts/NAME/faults   remove this account's faults
   POST /accounts/NAME/end-access   refuse its access tokens from now on
   POST /accounts/NAME/end-refresh  refuse its refresh tokens from now on
   POST /reset                    forget all tokens, faults and the log

@@ -86,7 +86,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
             "  tokend run --config {path} --state-dir DIR --socket PATH"
         )?;
     }
-    writeln!(out, "running; stop with Ctrl-C")?;
+    writeln!(out, "running; Ctrl-C stops it")?;
     out.flush()?;
     wait_for_interrupt()
 }
@@ -98,7 +98,7 @@ fn accounts(arguments: &Arguments) -> anyhow::Result<Vec<AccountSpec>> {
         .access_lifetime
         .map(Duration::try_from_secs_f64)
         .transpose();
-    let lifetime = lifetime.context("--access-lifetime must be a number of seconds from 0 up")?;
+    let lifetime = lifetime.context("--access-lifetime must be a number of seconds, 0 or more")?;
     for account in &mut accounts {
         if let Some(lifetime) = lifetime {
             account.behaviour.access_lifetime = lifetime;
@@ -125,7 +125,11 @@ fn describe(simulator: &Simulator, account: &AccountSpec, out: &mut impl Write) 
             writeln!(out, "  {field}: {value}")?;
         }
     }
-    writeln!(out, "  needs the token: GET {}", account.api.resource())
+    writeln!(
+        out,
+        "  a request that needs the token: GET {}",
+        account.api.resource()
+    )
 }
 
 fn wait_for_interrupt() -> anyhow::Result<()> {

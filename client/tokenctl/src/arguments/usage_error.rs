@@ -85,7 +85,7 @@ pub(super) fn help_or_error(error: &clap::Error, command: Option<&str>) -> Resul
     Err(Failure::usage(what, advice.join("\n")))
 }
 
-/// A word that was written and the valid one it is nearly, where there is one. Clap itself suggests `login` for `logs`.
+/// A written word and the valid word it is close to, if any. Clap itself suggests `login` for `logs`.
 fn suggested(error: &clap::Error) -> Option<(&str, &str)> {
     let kinds = [
         (ContextKind::InvalidArg, ContextKind::SuggestedArg),
@@ -114,7 +114,7 @@ fn suggested(error: &clap::Error) -> Option<(&str, &str)> {
     })
 }
 
-/// How many typing mistakes a word of this length may hold and still be recognised.
+/// How many typing mistakes a word of this length may have and still be recognised.
 fn slips(word: &str) -> usize {
     match word.trim_start_matches('-').chars().count() {
         0..=4 => 1,
@@ -122,10 +122,10 @@ fn slips(word: &str) -> usize {
     }
 }
 
-/// A word that a command has no place for.
+/// The error for a word that a command has no place for.
 fn too_many(command: Option<&str>, see: &str) -> Failure {
     let what = match command {
-        // People put a secret behind these.
+        // People put secrets behind these.
         None | Some("login" | "reject") => {
             let advice = "secrets are read from standard input, never from arguments";
             return Failure::usage("there is an argument too many", format!("{advice}\n{see}"));

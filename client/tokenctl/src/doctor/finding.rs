@@ -1,4 +1,4 @@
-//! What doctor says of one thing.
+//! A finding of the doctor.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use tokend_client::Severity;
 
 use crate::failure::Exit;
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
     pub(super) topic: Cow<'static, str>,

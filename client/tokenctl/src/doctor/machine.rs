@@ -1,6 +1,6 @@
 //! Checks the surroundings of the daemon: its unit under systemd, and whether anything keeps the clock right.
 //!
-//! Asks systemctl and timedatectl, which any user may. Where there is no systemd there is nothing to say.
+//! Asks systemctl and timedatectl, which any user may. Without systemd there are no findings.
 
 mod last_words;
 mod state;
@@ -28,7 +28,7 @@ const UNITS: [&str; 4] = [
     "tokend-egress.socket",
 ];
 
-/// What systemd says of the daemon's units.
+/// The state of the daemon's units, as systemd reports it.
 #[derive(Debug)]
 pub(super) struct Units {
     is_users: bool,
@@ -50,7 +50,7 @@ pub(super) struct Absence {
 }
 
 impl Units {
-    /// Those of a daemon at `socket`; none where there is no systemd, or no such service.
+    /// The units of a daemon at `socket`; `None` without systemd, or without such a service.
     pub(super) fn of(socket: Option<&SocketPath>) -> Option<Self> {
         if !Path::new("/run/systemd/system").exists() {
             return None;
@@ -159,14 +159,14 @@ impl Units {
                 "correct its command line or environment (`systemctl{option} cat tokend.service` shows ExecStart= and Environment=, \
                  `{sudo}systemctl{option} edit tokend.service` changes them, `{sudo}journalctl{option} -u tokend` says what is wrong)"
             ),
-            // systemd's own number: the daemon was not even started.
+            // systemd's own number: it could not even start the daemon.
             (_, "243") => format!(
                 "correct its credentials (`systemctl{option} cat tokend.service` has a line LoadCredential= or LoadCredentialEncrypted= \
                  for each: the file must exist, and an encrypted one must have been made on this machine under the same name)"
             ),
             _ => format!("see why with `{sudo}journalctl{option} -u tokend`, correct it"),
         };
-        // Before the daemon: the socket of a service that runs cannot be started.
+        // Before the daemon: systemd cannot start the socket of a service that is running.
         let metrics = match self.metrics.active.as_str() {
             "failed" => " tokend-metrics.socket",
             _ => "",
@@ -177,7 +177,7 @@ impl Units {
         ))
     }
 
-    /// What there is to say of the units.
+    /// The findings about the units.
     pub(super) fn findings(&self) -> Vec<Finding> {
         std::iter::once(self.finding())
             .chain(self.relay_finding())
@@ -261,7 +261,7 @@ fn scope(is_users: bool) -> &'static [&'static str] {
     if is_users { &["--user"] } else { &[] }
 }
 
-/// Whether anything keeps the clock right; nothing to say where there is no systemd.
+/// Whether the clock is synchronised; no finding without systemd.
 pub(super) fn clock() -> Option<Finding> {
     if !Path::new("/run/systemd/system").exists() {
         return None;
@@ -277,7 +277,7 @@ pub(super) fn clock() -> Option<Finding> {
     })
 }
 
-/// What a program prints; `None` where there is none, it fails or takes too long.
+/// The output of a program; `None` if it is missing, fails or takes too long.
 fn said(program: &'static str, arguments: &[&str]) -> Option<String> {
     let arguments: Vec<String> = arguments.iter().map(|&it| it.to_owned()).collect();
     let output = within(PATIENCE, move || {
@@ -366,7 +366,7 @@ mod tests {
                 format!("LoadState=loaded\nActiveState=activating\nSubState={sub}{restarts}");
             units(&shown, active)
         };
-        // A long load after one crash, a first one, and where systemd does not count.
+        // A long load after one crash, a first load, and one where systemd does not count.
         for restarts in ["\nNRestarts=1", "\nNRestarts=0", "\nNRestarts=", ""] {
             let it = service("start", restarts);
             let absence = it.absence().unwrap();
@@ -376,11 +376,11 @@ mod tests {
             assert_eq!(found.message, "tokend.service is activating (start)");
             assert_eq!(found.severity, tokend_client::Severity::Warning);
         }
-        // A unit that could not be asked about is not one that fails.
+        // A unit without an answer counts as working.
         let mut unknown = service("start", "");
         unknown.service.restarts = String::new();
         assert_eq!(unknown.absence().unwrap().why, "it is being started");
-        // One that has ended, whatever is counted.
+        // A unit that has ended, whatever the count.
         let expected = "tokend.service does not come up: it ended, and is started again by systemd";
         for (sub, restarts, so_far) in [
             ("auto-restart", "\nNRestarts=0", ""),

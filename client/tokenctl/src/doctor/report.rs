@@ -30,7 +30,7 @@ pub(super) fn json(findings: &[Finding]) -> Vec<Object<'_>> {
     objects.collect()
 }
 
-/// One line for each, what to do below it, and a sum; wrapped where there is a width.
+/// One line for each finding, advice below it, and a summary; wrapped to the width, if there is one.
 pub(super) fn text(findings: &[Finding], width: Option<usize>) -> String {
     let mut text = String::new();
     for it in findings {
@@ -39,7 +39,7 @@ pub(super) fn text(findings: &[Finding], width: Option<usize>) -> String {
             None => it.topic.to_string(),
         };
         let severity = match it.severity {
-            // So that it is found among many lines that say all is well.
+            // In capitals, so that it is found among many lines that say all is well.
             Severity::Problem => "PROBLEM",
             other => other.as_str(),
         };

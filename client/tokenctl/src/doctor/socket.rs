@@ -1,4 +1,4 @@
-//! Looks at the daemon's socket: which path and why, whether a socket is there, and why no daemon answers.
+//! Checks the daemon's socket: which path and why, whether a socket is there, and why no daemon answers.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -65,7 +65,7 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
     (vec![finding], there.then_some(path))
 }
 
-/// Which step of the search found it.
+/// The step of the search that found it.
 fn how(named: Option<&Path>, found: &SocketPath) -> String {
     if named.is_some() {
         return "named by --socket".to_owned();

@@ -1,4 +1,4 @@
-//! The table that is drawn anew every second, for people.
+//! The table that is redrawn every second, for people.
 //!
 //! Owns which accounts are shown if the terminal has fewer lines than there are accounts: those that need a
 //! person come first. Pure, like its siblings; each line fits the terminal and ends by itself.
@@ -21,15 +21,15 @@ pub(crate) struct Canvas {
     pub(crate) colours: bool,
 }
 
-/// The data for a frame.
+/// The data of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known<'k> {
     pub(crate) accounts: &'k [AccountStatus],
-    /// How long ago the daemon said so.
+    /// How old the data is.
     pub(crate) age: Duration,
-    /// What went wrong since.
+    /// The error since then.
     pub(crate) trouble: Option<&'k str>,
-    /// Whether one account was asked for, and everything about it.
+    /// Whether one account was named, and everything about it is shown.
     pub(crate) one: bool,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn live(known: Known<'_>, now: Timestamp, canvas: Canvas) -> Vec<Stri
     lines
 }
 
-/// What so many accounts need, as a predicate.
+/// What this many accounts need, as a predicate.
 fn attention(accounts: usize) -> &'static str {
     match accounts {
         1 => "needs attention",
@@ -88,7 +88,7 @@ fn title(accounts: &[AccountStatus], known: Known<'_>, now: Timestamp, canvas: C
     parts.push(words::time_of_day(now));
     parts.push("q ends".to_owned());
     let text = match known.trouble {
-        // First, since it may be cut off.
+        // First, because the end may be cut off.
         Some(trouble) => format!("{}  {}", words::plain(trouble), parts.join("  ")),
         None => parts.join("  "),
     };
@@ -100,7 +100,7 @@ fn title(accounts: &[AccountStatus], known: Known<'_>, now: Timestamp, canvas: C
 }
 
 fn table(accounts: &[AccountStatus], now: Timestamp, canvas: Canvas) -> Vec<String> {
-    // The title and the headings stand above.
+    // The title and the headings are above.
     let room = canvas.rows.saturating_sub(2);
     let shown = if accounts.len() > room {
         room.saturating_sub(1)
@@ -173,7 +173,7 @@ fn need(state: AccountState) -> Need {
         | AccountState::Unpersisted
         | AccountState::Quarantined => Need::Person,
         AccountState::Idle | AccountState::Valid | AccountState::Obtaining => Need::Nothing,
-        // Backing off and paced; a state of a newer release may pass like these.
+        // Backing off and paced; a state of a newer release may end by itself like these.
         _ => Need::Patience,
     }
 }

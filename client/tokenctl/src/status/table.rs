@@ -1,6 +1,6 @@
 //! The table of all accounts, for people.
 //!
-//! Owns its columns. What an account's problem is and what to do about it stands under its line.
+//! Owns its columns. An account's problem and its advice are printed under its line.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) const HEADINGS: [&str; 6] = [
     "PROBLEM",
 ];
 
-/// An aligned table with a heading, and wrapped advice under what has a problem.
+/// An aligned table with headings, and wrapped advice under each account with a problem.
 pub(crate) fn table(accounts: &[AccountStatus], now: Timestamp, width: usize) -> String {
     let rows: Vec<[String; 6]> = accounts.iter().map(|status| row(status, now)).collect();
     let mut widths = HEADINGS.map(columns);

@@ -20,26 +20,26 @@ use signal_hook::{SigId, flag, low_level};
 
 use crate::status::Canvas;
 
-/// The other screen, without a cursor; and back.
+/// The escape codes of the alternate screen without a cursor, and of the way back.
 const OPEN: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const CLOSE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 
-/// What ends the wait for the next frame.
+/// The end of a wait for the next frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Happening {
     /// A key or a signal ends the table.
     End,
-    /// Time passed, an answer came, or the terminal has another size.
+    /// Time passed, an answer came, or the size of the terminal changed.
     Nothing,
 }
 
 /// The terminal, drawn on until this is dropped.
 pub(super) struct Screen {
     out: File,
-    /// The keyboard, where there is one.
+    /// The keyboard, if there is one.
     keys: Option<File>,
     before: Option<Termios>,
-    /// Readable when a signal came or an answer did.
+    /// Readable after a signal or an answer.
     woken: UnixStream,
     waker: UnixStream,
     signals: Vec<(i32, Arc<AtomicBool>)>,
@@ -49,7 +49,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes over the terminal.
     pub(super) fn open() -> io::Result<Self> {
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let stdin = io::stdin();
@@ -73,7 +73,7 @@ impl Screen {
         };
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH] {
             let came = Arc::new(AtomicBool::new(false));
-            // The flag first: the thread that is woken must find it set.
+            // The flag first: the woken thread must find it set.
             screen
                 .registered
                 .push(flag::register(signal, Arc::clone(&came))?);
@@ -92,7 +92,7 @@ impl Screen {
         self.waker.try_clone()
     }
 
-    /// How large it is now.
+    /// The current size.
     pub(super) fn canvas(&self) -> Canvas {
         let size = tcgetwinsize(&self.out).map_or((0, 0), |size| (size.ws_col, size.ws_row));
         let (columns, rows) = match size {
@@ -106,7 +106,7 @@ impl Screen {
         }
     }
 
-    /// Puts these lines on it, from the top.
+    /// Draws these lines, from the top.
     pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
         let mut text = "\u{1b}[H".to_owned();
         for (at, line) in lines.iter().enumerate() {
@@ -114,14 +114,14 @@ impl Screen {
                 text.push_str("\r\n");
             }
             text.push_str(line);
-            // What an earlier frame had there.
+            // Clears the rest of an earlier frame.
             text.push_str("\u{1b}[K");
         }
         text.push_str("\u{1b}[J");
         self.out.write_all(text.as_bytes())
     }
 
-    /// Waits for something to happen, at most this long.
+    /// Waits for an event, at most this long.
     pub(super) fn wait(&mut self, patience: Duration) -> io::Result<Happening> {
         let timeout = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
@@ -148,7 +148,7 @@ impl Screen {
         }
         if let (true, Some(keys)) = (typed, &mut self.keys) {
             let count = keys.read(&mut bytes)?;
-            // End of file is a terminal that hung up.
+            // End of file means that the terminal hung up.
             if count == 0
                 || bytes
                     .iter()
@@ -181,7 +181,7 @@ impl Screen {
                     low_level::emulate_default_handler(signal)?;
                     self.enter()?;
                 }
-                // Another program may have changed the terminal's mode while we were stopped.
+                // Another program may have changed the terminal's mode while this one was stopped.
                 SIGCONT => {
                     self.leave();
                     self.enter()?;
@@ -211,7 +211,7 @@ impl Screen {
         if !std::mem::take(&mut self.open) {
             return;
         }
-        // A terminal that is gone needs nothing back.
+        // A terminal that is gone needs no reset.
         drop(self.out.write_all(CLOSE.as_bytes()));
         if let (Some(keys), Some(before)) = (&self.keys, self.before.take()) {
             let _ = tcsetattr(keys, OptionalActions::Now, &before);
@@ -230,6 +230,6 @@ impl Drop for Screen {
 
 /// Wakes [`Screen::wait`].
 pub(super) fn wake(mut waker: &UnixStream) {
-    // A pipe that is full wakes as well.
+    // A full pipe wakes as well.
     drop(waker.write(&[0]));
 }

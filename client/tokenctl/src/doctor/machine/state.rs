@@ -1,8 +1,8 @@
-//! How systemd says a unit is.
+//! The state of a unit, as systemd reports it.
 //!
-//! Reads what `systemctl show` prints; knows nothing of which unit it is.
+//! Reads the output of `systemctl show`; does not know which unit it is about.
 
-/// What systemd says of a unit.
+/// The reported state of a unit.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) load: String,
@@ -15,7 +15,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// How often systemd has started it again. `None` where it does not say.
+    /// How often systemd has restarted it. `None` if systemd does not say.
     pub(super) fn restarts(&self) -> Option<u64> {
         self.restarts.parse().ok()
     }
@@ -23,7 +23,7 @@ impl State {
     /// The same as the end of a sentence.
     pub(super) fn so_far(&self) -> String {
         match self.restarts() {
-            // Of the first one it waits for there is no count yet.
+            // There is no count before the first restart.
             None | Some(0) => String::new(),
             Some(1) => ", so far once".to_owned(),
             Some(times) => format!(", so far {times} times"),
