@@ -15,7 +15,7 @@ const PRIVATE_WORDS: [&str; 8] = [
 ];
 
 /// The same in sources, where some are words of the field when they are in lower case.
-const PRIVATE_NAMES: [&str; 20] = [
+const PRIVATE_NAMES: [&str; 26] = [
     "desk",
     "Desk",
     "keeper",
@@ -36,6 +36,12 @@ const PRIVATE_NAMES: [&str; 20] = [
     "Books",
     "PaceMarks",
     "InLine",
+    "Handled",
+    "Holding",
+    "StageTeller",
+    "Sheet",
+    "Way",
+    "Ways",
 ];
 /// Files that have a reason for these words: this one, and a configuration that must be refused.
 const MAY_HAVE_THEM: [&str; 2] = [
