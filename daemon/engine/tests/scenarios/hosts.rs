@@ -197,11 +197,11 @@ fn the_pace_of_a_host_outlives_the_account_that_knows_it() {
         let used = bench.store.get(&AccountKey(1)).unwrap().host;
         // The next daemon does not know the first account, only its record.
         bench.engine = tokend_engine::Engine::new(1);
-        let told = [used, Tat::default()].map(used_up);
+        let reports = [used, Tat::default()].map(used_up);
         if planned_first {
             bench.host(1, secs(600), 5);
         }
-        told.into_iter().for_each(|event| bench.tell(event));
+        reports.into_iter().for_each(|event| bench.tell(event));
         if !planned_first {
             bench.advance(secs(60));
             bench.host(1, secs(600), 5);
@@ -380,9 +380,9 @@ fn a_short_wait_at_a_host_is_waited_and_one_that_is_too_long_is_told() {
     let waiters: Vec<_> = (1..=30)
         .map(|key| bench.want(AccountKey(key), Want::Get, None, 0, 30))
         .collect();
-    let told = waiters.iter().filter(|it| bench.verdict(**it).is_some());
+    let answered = waiters.iter().filter(|it| bench.verdict(**it).is_some());
     assert_eq!(
-        told.count(),
+        answered.count(),
         1 + 19,
         "one at once, ten in ten seconds, the others not"
     );

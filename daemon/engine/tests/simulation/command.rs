@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     let good = match task {
         Task::ByChance(count, from) => {
             let known = once_failed();
-            known.iter().all(|seed| told(checked(*seed)))
+            known.iter().all(|seed| report(checked(*seed)))
                 && spread("seeds", count, from, |seed| checked(seed).map(|it| (1, it)))
         }
         Task::Boundaries(count, from) => {
@@ -74,10 +74,10 @@ fn main() -> ExitCode {
         Task::Replay(seed) => replayed(&by_chance(seed, true)),
         Task::ReplayStruck(seed, at, number) => match blow(number) {
             Some(blow) => replayed(&struck(seed, at, blow, true)),
-            None => told(Err::<(), _>(format!("there is no blow {number}"))),
+            None => report(Err::<(), _>(format!("there is no blow {number}"))),
         },
-        Task::Step(run, from, to) => told(stepped(&run, from, to)),
-        Task::Events(run) => told(events(&run)),
+        Task::Step(run, from, to) => report(stepped(&run, from, to)),
+        Task::Events(run) => report(events(&run)),
     };
     match good {
         true => ExitCode::SUCCESS,
@@ -206,10 +206,10 @@ fn stepped(run: &str, from: usize, to: usize) -> Result<(), String> {
 
 fn replayed(outcome: &runs::Outcome) -> bool {
     println!("{}\n{:?}", outcome.trace.join("\n"), outcome.tally);
-    told(outcome.broken.clone().map_or(Ok(()), Err))
+    report(outcome.broken.clone().map_or(Ok(()), Err))
 }
 
-fn told<T>(result: Result<T, String>) -> bool {
+fn report<T>(result: Result<T, String>) -> bool {
     match result {
         Ok(_) => true,
         Err(failure) => {

@@ -267,7 +267,7 @@ impl World {
             Some((_, access)) if account.provider.has_ended(access) => {
                 self.breaks(format!("account {a} publishes a token that was ended"));
             }
-            Some((_, access)) if access.told && access.excused_until() <= now => {
+            Some((_, access)) if access.lifetime_known && access.excused_until() <= now => {
                 self.breaks(format!("account {a} publishes an expired token"));
             }
             Some(_) => {}
@@ -298,7 +298,7 @@ impl World {
                     self.breaks(format!("{waiter:?} is given a token that was ended"));
                 } else if waiting.rejected == Some(grant.0) {
                     self.breaks(format!("{waiter:?} is given the token it rejected"));
-                } else if access.told && access.excused_until() <= now {
+                } else if access.lifetime_known && access.excused_until() <= now {
                     self.breaks(format!("{waiter:?} is given an expired token"));
                 } else if let (Some(needed), Some(expires)) =
                     (waiting.min_validity, slot.held.expires)
@@ -312,7 +312,7 @@ impl World {
             }
             Verdict::Done => {}
             Verdict::Unproven(it) => self.told_unproven(a, it),
-            Verdict::Fault(fault) => self.told(waiting, fault),
+            Verdict::Fault(fault) => self.receive_fault(waiting, fault),
         }
     }
 

@@ -130,7 +130,7 @@ impl World {
         {
             // Over by the provider's own clock: born expired, while an older one may be good still.
             facts.lifetime = Some(std::time::Duration::ZERO);
-            (grant.access.told, grant.access.expires) = (true, self.now);
+            (grant.access.lifetime_known, grant.access.expires) = (true, self.now);
         }
         if self.loses(a) {
             (answer, grant) = (ProviderAnswer::MaybeSent, None);

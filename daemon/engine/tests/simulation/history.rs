@@ -14,7 +14,7 @@ use crate::tree::{Change, Tree, changes};
 
 /// What an engine is told.
 #[derive(Debug)]
-enum Told {
+enum Input {
     Engine(u64),
     Event(Event),
     Timeout,
@@ -38,8 +38,8 @@ pub(crate) struct Step {
 }
 
 /// What an engine is told, in one line.
-pub(crate) fn line(at: Timestamp, told: &str) -> String {
-    format!("{at:?} {told}")
+pub(crate) fn line(at: Timestamp, input: &str) -> String {
+    format!("{at:?} {input}")
 }
 
 /// Walks engines through the lines.
@@ -108,8 +108,8 @@ impl Walker {
             step.effects_before.push(effect.to_owned());
             return Ok(());
         }
-        let (at, told) = told(line)?;
-        let (effects, changes) = self.tell(at, told)?;
+        let (at, input) = read_input(line)?;
+        let (effects, changes) = self.tell(at, input)?;
         self.steps.push(Step {
             line: line.to_owned(),
             after: self.began.map_or(Duration::ZERO, |began| at.since(began)),
@@ -121,8 +121,8 @@ impl Walker {
         Ok(())
     }
 
-    fn tell(&mut self, at: Timestamp, told: Told) -> Result<(Vec<String>, Vec<Change>), String> {
-        if let Told::Engine(seed) = told {
+    fn tell(&mut self, at: Timestamp, input: Input) -> Result<(Vec<String>, Vec<Change>), String> {
+        if let Input::Engine(seed) = input {
             let engine = Engine::new(seed);
             self.asked.clear();
             self.began = None;
@@ -132,20 +132,20 @@ impl Walker {
         }
         let engine = self.engine.as_mut().ok_or("no engine was begun")?;
         self.began.get_or_insert(at);
-        match told {
-            Told::Event(event) => {
+        match input {
+            Input::Event(event) => {
                 if let Event::Adopt(key, adoption) = &event {
                     self.asked.insert(*key, adoption.asked.clone());
                 }
                 engine.handle_event(at, event);
             }
-            Told::Timeout => engine.handle_timeout(at),
-            Told::Asked(key) => {
+            Input::Timeout => engine.handle_timeout(at),
+            Input::Asked(key) => {
                 if let Some(asked) = self.asked.get(&key) {
                     asked.touch(at);
                 }
             }
-            Told::Engine(_) => {}
+            Input::Engine(_) => {}
         }
         let effects = std::iter::from_fn(|| engine.poll_effect())
             .map(|effect| format!("{effect:?}"))
@@ -167,18 +167,18 @@ fn state(engine: &Engine) -> Result<Tree, String> {
     Tree::read(&format!("{engine:?}")).map_err(|why| format!("the engine's state: {why}"))
 }
 
-fn told(line: &str) -> Result<(Timestamp, Told), String> {
+fn read_input(line: &str) -> Result<(Timestamp, Input), String> {
     let number = |text: &str| text.parse().map_err(|_| format!("not a number: {text}"));
     if let Some(seed) = line.strip_prefix("engine ") {
-        return Ok((Timestamp::ZERO, Told::Engine(number(seed)?)));
+        return Ok((Timestamp::ZERO, Input::Engine(number(seed)?)));
     }
     let (at, rest) = line.split_once(' ').ok_or("neither a time nor `engine`")?;
     let at = stamp(at).ok_or_else(|| format!("not a time: {at}"))?;
-    let told = match rest.split_once(' ').unwrap_or((rest, "")) {
-        ("event", event) => Told::Event(Event::read(&Tree::read(event)?)?),
-        ("timeout", "") => Told::Timeout,
-        ("asked", account) => Told::Asked(AccountKey::read(&Tree::read(account)?)?),
+    let input = match rest.split_once(' ').unwrap_or((rest, "")) {
+        ("event", event) => Input::Event(Event::read(&Tree::read(event)?)?),
+        ("timeout", "") => Input::Timeout,
+        ("asked", account) => Input::Asked(AccountKey::read(&Tree::read(account)?)?),
         (other, _) => return Err(format!("neither event, timeout nor asked: {other}")),
     };
-    Ok((at, told))
+    Ok((at, input))
 }

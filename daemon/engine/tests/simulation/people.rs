@@ -82,7 +82,8 @@ impl World {
         note!(self, "asked {:?}", key(a));
         let ahead = slot.ahead <= now;
         let expired = self.expired(a);
-        if expired.is_some_and(|access| access.told && access.excused_until() <= self.now) {
+        if expired.is_some_and(|access| access.lifetime_known && access.excused_until() <= self.now)
+        {
             self.breaks(format!("account {a} serves an expired token"));
         }
         if self.is_ended(a, slot.held.grant.0) {
@@ -235,7 +236,7 @@ impl World {
     }
 
     /// Somebody got no token. If only a person can help, one does after a while.
-    pub(crate) fn told(&mut self, waiting: Waiting, fault: WaiterFault) {
+    pub(crate) fn receive_fault(&mut self, waiting: Waiting, fault: WaiterFault) {
         let a = waiting.account;
         let hopeless = matches!(
             fault,

@@ -122,14 +122,14 @@ impl World {
                 login && durable.candidate.is_none()
             });
             account.lost_logins = stored.lost_logins + u32::from(lost);
-            let told = account.disk.as_ref().and_then(|record| {
+            let stored_until = account.disk.as_ref().and_then(|record| {
                 let deferral = record
                     .durable
                     .deferral
                     .filter(|deferral| deferral.by_provider)?;
                 Some(record.anchor.truth(deferral.until))
             });
-            if told.is_none_or(|until| until < account.rest_until) {
+            if stored_until.is_none_or(|until| until < account.rest_until) {
                 // What a provider said is lost with a daemon that dies before it has stored it.
                 account.rest_until = 0;
             }

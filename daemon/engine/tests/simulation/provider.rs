@@ -21,8 +21,8 @@ pub(crate) struct Secret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Access {
     pub(crate) expires: u64,
-    /// Whether the reply said so.
-    pub(crate) told: bool,
+    /// Whether the reply states the lifetime.
+    pub(crate) lifetime_known: bool,
     /// How much longer it may be taken to live, because the clock was wrong when the daemon started.
     pub(crate) excused: u64,
     /// Which of the provider's access tokens it is.
@@ -285,7 +285,7 @@ impl Provider {
         Said::Grant(Grant {
             access: Access {
                 expires,
-                told: self.tells_lifetime,
+                lifetime_known: self.tells_lifetime,
                 excused: 0,
                 serial: self.access_serial,
                 family,

@@ -57,7 +57,7 @@ pub(crate) fn at_every_boundary(seed: u64, crashes_only: bool) -> Result<(u64, T
             let outcome = struck(seed, at, blow, false);
             if let Some(broken) = outcome.broken {
                 let trace = struck(seed, at, blow, true).trace;
-                return Err(told(
+                return Err(failure(
                     &format!("seed {seed} struck at {at} by {blow:?}: {broken}"),
                     &trace,
                     &format!("{seed} {at} {number}"),
@@ -78,7 +78,7 @@ pub(crate) fn checked(seed: u64) -> Result<Tally, String> {
     let outcome = by_chance(seed, false);
     match outcome.broken {
         None => Ok(outcome.tally),
-        Some(broken) => Err(told(
+        Some(broken) => Err(failure(
             &format!("seed {seed}: {broken}"),
             &by_chance(seed, true).trace,
             &seed.to_string(),
@@ -101,7 +101,7 @@ pub(crate) fn once_failed() -> Vec<u64> {
 }
 
 /// A failure with the end of its trace. Where it is about one account, what happened to the others is left out.
-fn told(what: &str, trace: &[String], replay: &str) -> String {
+fn failure(what: &str, trace: &[String], replay: &str) -> String {
     let account = what
         .split_once("account ")
         .and_then(|(_, rest)| rest.split([' ', ':']).next())

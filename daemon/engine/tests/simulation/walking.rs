@@ -100,7 +100,7 @@ fn a_file_of_events_is_walked_like_the_run_it_came_from() {
 
 #[test]
 fn what_cannot_be_read_is_told_with_its_line() {
-    for (text, told) in [
+    for (text, expected) in [
         ("1.000 timeout", "line 1: no engine was begun"),
         ("engine 1\n\n1.0 timeout", "line 3: not a time: 1.0"),
         ("engine x", "line 1: not a number: x"),
@@ -122,7 +122,7 @@ fn what_cannot_be_read_is_told_with_its_line() {
             "line 2: column 19: expected a comma, found ``",
         ),
     ] {
-        assert_eq!(walk(text.lines()).unwrap_err(), told);
+        assert_eq!(walk(text.lines()).unwrap_err(), expected);
     }
 }
 

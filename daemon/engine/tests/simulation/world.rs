@@ -159,10 +159,10 @@ pub(crate) use say;
 
 /// Keeps what the engine is told, where there is a trace.
 macro_rules! note {
-    ($world:expr, $($told:tt)+) => {
+    ($world:expr, $($text:tt)+) => {
         if $world.trace.is_some() {
             let at = $world.stamp($world.now);
-            let line = crate::history::line(at, &format!($($told)+));
+            let line = crate::history::line(at, &format!($($text)+));
             $world.lines.push(line);
         }
     };

@@ -99,7 +99,7 @@ fn a_missing_key_is_not_made_anew_beside_a_database_or_its_marker() {
 
 #[test]
 fn a_key_of_the_wrong_length_is_refused() {
-    for (length, told) in [
+    for (length, expected) in [
         (0, "0 bytes,"),
         (31, "31 bytes,"),
         (33, "33 bytes or more,"),
@@ -107,9 +107,9 @@ fn a_key_of_the_wrong_length_is_refused() {
     ] {
         let place = place();
         place.write(&vec![b'k'; length], 0o600);
-        let told_error = place.load().unwrap_err().to_string();
-        assert!(told_error.contains(told), "{told_error}");
-        assert!(!told_error.contains("kk"), "no byte of the key is told");
+        let message = place.load().unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains("kk"), "no byte of the key is expected");
     }
 }
 

@@ -276,8 +276,11 @@ fn a_panic_of_redb_at_any_operation_is_a_refusal_and_loses_nothing() {
         }
         let error = answer.unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
-        let told = error.to_string();
-        assert!(told.contains("panic") && told.contains("restore"), "{told}");
+        let message = error.to_string();
+        assert!(
+            message.contains("panic") && message.contains("restore"),
+            "{message}"
+        );
         let retried = store.commit(&[commit]).remove(0);
         assert!(
             retried.clone().unwrap() > expected,

@@ -59,9 +59,9 @@ fn a_flipped_bit_anywhere_is_told_or_harmless_and_never_a_panic() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << bit;
         fs::write(home.file("tokend.redb"), &bytes).unwrap();
-        let told = catch_unwind(|| used_anyway(&home));
-        let told = told.unwrap_or_else(|_| panic!("byte {at}, bit {bit}: the store panics"));
-        match told {
+        let outcome = catch_unwind(|| used_anyway(&home));
+        let outcome = outcome.unwrap_or_else(|_| panic!("byte {at}, bit {bit}: the store panics"));
+        match outcome {
             Ok(3) => unharmed += 1,
             Ok(_) => set_aside += 1,
             Err(error) => {

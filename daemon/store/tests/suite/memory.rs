@@ -25,12 +25,15 @@ fn the_nth_commit_fails_as_scripted_and_can_be_tried_again() {
         (ScriptedFault::IO, StoreFailure::Io),
         (ScriptedFault::LOST_ANSWER, StoreFailure::Io),
     ];
-    for (fault, told) in faults {
+    for (fault, expected) in faults {
         let store = MemoryStore::new();
         let claim = claim(&store, "ads");
         store.fail_commit(2, fault);
         let first = put(&store, &claim, Version::NONE, Some(&record(1))).unwrap();
-        assert_eq!(cause(put(&store, &claim, first, Some(&record(2)))), told);
+        assert_eq!(
+            cause(put(&store, &claim, first, Some(&record(2)))),
+            expected
+        );
         let there = if fault.applied { 2 } else { 1 };
         assert_eq!(last_begun(&store, "ads"), Some(there), "{fault:?}");
 
