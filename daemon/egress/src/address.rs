@@ -26,9 +26,6 @@ impl Egress {
     pub const VARIABLE: &str = "TOKEND_EGRESS";
 
     /// The relay that this process was given.
-    ///
-    /// # Errors
-    /// The variable has an invalid value.
     pub fn of_this_process() -> Result<Option<Self>, NoEgress> {
         match env::var(Self::VARIABLE) {
             Err(VarError::NotPresent) => Ok(None),
@@ -38,9 +35,6 @@ impl Egress {
     }
 
     /// The relay that a value of the variable names; `None` for an empty value.
-    ///
-    /// # Errors
-    /// The value is invalid.
     pub fn named(text: &str) -> Result<Option<Self>, NoEgress> {
         match text {
             "" => Ok(None),
@@ -49,9 +43,6 @@ impl Egress {
     }
 
     /// The relay at an address or a path, in the notation of the variable.
-    ///
-    /// # Errors
-    /// The text is neither.
     pub fn parse(text: &str) -> Result<Self, NoEgress> {
         match Self::to_listen_at(text) {
             Ok(Self::Tcp(address)) if address.port() == 0 => Err(NoEgress(text.to_owned())),
@@ -61,9 +52,6 @@ impl Egress {
 
     /// A place for a relay to listen, from the command line. Only local addresses are allowed, since every process that can connect sends
     /// as the relay's user.
-    ///
-    /// # Errors
-    /// What to write instead.
     pub fn to_listen_at(text: &str) -> Result<Self, String> {
         let path = text.strip_prefix("unix:").unwrap_or(text);
         if path.starts_with('/') {

@@ -32,9 +32,6 @@ impl Pin {
     /// An older kernel only gives the process id. The process with that id is the one that connected, unless it
     /// started after the connection was accepted. One gap is left: a process that connected and ended, and
     /// whose id was reused before we accepted.
-    ///
-    /// # Errors
-    /// Why there is no such process any more.
     pub fn of(socket: BorrowedFd<'_>, pid: u32, accepted_ms: u64) -> Result<Self, String> {
         match getsockopt(&socket, sockopt::PeerPidfd) {
             Ok(pidfd) => Ok(Self(pidfd)),
@@ -56,9 +53,6 @@ impl Pin {
     }
 
     /// The process that has this number now.
-    ///
-    /// # Errors
-    /// Why there is none.
     pub fn open(pid: u32) -> Result<Self, String> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("the kernel has no process id for it")?;

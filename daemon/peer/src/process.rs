@@ -22,12 +22,8 @@ const LONGEST: u64 = 1 << 20;
 pub(crate) trait Processes: fmt::Debug + Send + Sync {
     /// The effective user and group as they are now.
     fn ids(&self, pid: u32) -> io::Result<(u32, u32)>;
-    /// `/proc/PID/status`.
-    fn status(&self, pid: u32) -> io::Result<String>;
-    /// `/proc/PID/cgroup`.
-    fn cgroup(&self, pid: u32) -> io::Result<String>;
-    /// `/proc/PID/uid_map`.
-    fn uid_map(&self, pid: u32) -> io::Result<String>;
+    /// The file of `/proc/PID` with this name.
+    fn file(&self, pid: u32, name: &str) -> io::Result<String>;
     /// The program that runs, and a descriptor that names its file.
     fn executable(&self, pid: u32) -> io::Result<(Executable, OwnedFd)>;
 }
@@ -44,22 +40,14 @@ impl Processes for Kernel {
         if owner.uid() != 0 {
             return Ok((owner.uid(), owner.gid()));
         }
-        let status = self.status(pid)?;
+        let status = self.file(pid, "status")?;
         effective(&status, "Uid:")
             .zip(effective(&status, "Gid:"))
             .ok_or_else(|| io::Error::other("the kernel does not say whose it is"))
     }
 
-    fn status(&self, pid: u32) -> io::Result<String> {
-        read(pid, "status")
-    }
-
-    fn cgroup(&self, pid: u32) -> io::Result<String> {
-        read(pid, "cgroup")
-    }
-
-    fn uid_map(&self, pid: u32) -> io::Result<String> {
-        read(pid, "uid_map")
+    fn file(&self, pid: u32, name: &str) -> io::Result<String> {
+        read(pid, name)
     }
 
     fn executable(&self, pid: u32) -> io::Result<(Executable, OwnedFd)> {
@@ -126,9 +114,9 @@ pub(crate) fn why_blind() -> Option<&'static str> {
     }
 }
 
-fn read(pid: u32, file: &str) -> io::Result<String> {
+fn read(pid: u32, name: &str) -> io::Result<String> {
     let mut bytes = Vec::with_capacity(4096);
-    let file = File::open(format!("/proc/{pid}/{file}"))?;
+    let file = File::open(format!("/proc/{pid}/{name}"))?;
     let count = file.take(LONGEST).read_to_end(&mut bytes)?;
     if u64::try_from(count).is_ok_and(|count| count >= LONGEST) {
         return Err(io::Error::other(
@@ -177,13 +165,13 @@ mod tests {
             rustix::process::getegid().as_raw(),
         );
         assert_eq!(Kernel.ids(own).unwrap(), ids);
-        assert!(groups(&Kernel.status(own).unwrap()).is_some());
-        assert!(Kernel.cgroup(own).unwrap().contains(':'));
+        assert!(groups(&Kernel.file(own, "status").unwrap()).is_some());
+        assert!(Kernel.file(own, "cgroup").unwrap().contains(':'));
         assert!(started_ms(own).unwrap() > 0);
         assert_eq!(why_blind(), None);
         let (program, _fd) = Kernel.executable(own).unwrap();
         assert!(program.is_there);
         assert_eq!(*program.path, *std::env::current_exe().unwrap());
-        assert!(Kernel.status(u32::MAX).is_err());
+        assert!(Kernel.file(u32::MAX, "status").is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_policy::{Digest, Executable, Fact, Facts, Namespaces, Needs, Peer, Units, units};
+use tokend_policy::{Digest, Executable, Fact, Facts, Namespaces, Needs, Peer, units};
 use tokend_proto::{Fault, FaultCode};
 use tokio::time::timeout;
 
@@ -269,22 +269,23 @@ impl Work {
     }
 
     fn facts(&self, pid: u32, mut facts: Facts, wanted: Needs, reading: Reading) -> Facts {
+        let file = |name| {
+            let text = self.processes.file(pid, name);
+            text.map_err(|error| why(&error))
+        };
         if wanted.has(Needs::UNITS) {
-            facts.units = self.units(pid);
+            facts.units = fact(file("cgroup").and_then(|text| Ok(units(&text)?)));
         }
         if wanted.has(Needs::GROUPS | Needs::NAMESPACES) {
-            let status = self.processes.status(pid);
-            if wanted.has(Needs::GROUPS) {
-                facts.groups = match &status {
-                    Ok(status) => process::groups(status).map_or_else(
-                        || Fact::Unread("the kernel does not tell them".into()),
-                        Fact::Known,
-                    ),
-                    Err(error) => Fact::Unread(why(error).into()),
-                };
-            }
+            let status = file("status");
+            let status = status.as_deref().map_err(Clone::clone);
             if wanted.has(Needs::NAMESPACES) {
-                facts.namespaces = self.namespaces(pid, &status);
+                facts.namespaces = fact(status.clone().map(|it| self.namespaces(pid, it)));
+            }
+            if wanted.has(Needs::GROUPS) {
+                facts.groups = fact(status.and_then(|status| {
+                    process::groups(status).ok_or_else(|| "the kernel does not tell them".into())
+                }));
             }
         }
         if wanted.has(Needs::EXECUTABLE | Needs::SHA256) {
@@ -299,28 +300,14 @@ impl Work {
         facts
     }
 
-    fn units(&self, pid: u32) -> Fact<Units> {
-        match self.processes.cgroup(pid) {
-            Ok(text) => match units(&text) {
-                Ok(units) => Fact::Known(units),
-                Err(why) => Fact::Unread(why.into()),
-            },
-            Err(error) => Fact::Unread(why(&error).into()),
-        }
-    }
-
-    fn namespaces(&self, pid: u32, status: &io::Result<String>) -> Fact<Namespaces> {
-        let status = match status {
-            Ok(status) => status,
-            Err(error) => return Fact::Unread(why(error).into()),
-        };
-        let map = |pid| self.processes.uid_map(pid).ok();
-        Fact::Known(Namespaces {
+    fn namespaces(&self, pid: u32, status: &str) -> Namespaces {
+        let map = |pid| self.processes.file(pid, "uid_map").ok();
+        Namespaces {
             nested_pid: process::is_nested(status),
             other_user: map(pid)
                 .zip(map(std::process::id()))
                 .map(|(theirs, ours)| theirs != ours),
-        })
+        }
     }
 
     fn program(
@@ -340,10 +327,10 @@ impl Work {
             match (self.digests.known(fd.as_fd()), reading) {
                 (Some(digest), _) => Fact::Known(digest),
                 (None, Reading::Known) => Fact::Unasked,
-                (None, Reading::All(now_ms)) => match self.digests.of(fd.as_fd(), now_ms) {
-                    Ok(digest) => Fact::Known(digest),
-                    Err(error) => Fact::Unread(why(&error).into()),
-                },
+                (None, Reading::All(now_ms)) => {
+                    let digest = self.digests.of(fd.as_fd(), now_ms);
+                    fact(digest.map_err(|error| why(&error)))
+                }
             }
         } else {
             Fact::Unasked
@@ -354,6 +341,11 @@ impl Work {
 
 fn turns((all, per_user, longest): (usize, usize, usize)) -> Turns {
     Turns::new(all, per_user, longest)
+}
+
+/// What was read, or why it could not be.
+fn fact<T>(read: Result<T, String>) -> Fact<T> {
+    read.map_or_else(|why| Fact::Unread(why.into()), Fact::Known)
 }
 
 /// `facts` with everything that was wanted noted as unread.

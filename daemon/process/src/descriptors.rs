@@ -39,9 +39,6 @@ pub fn raise() -> Option<u64> {
 }
 
 /// Checks that so many more descriptors can be open at once, by opening them.
-///
-/// # Errors
-/// When they cannot.
 pub fn must_have_room(needed: usize) -> Result<(), NoRoom> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let mut held = Vec::with_capacity(needed);

@@ -49,9 +49,6 @@ pub enum SocketOrigin {
 }
 
 /// Whether the path of a socket is short enough for the kernel.
-///
-/// # Errors
-/// When it is not.
 pub fn must_fit(path: &Path, usage: Usage) -> Result<(), ListenError> {
     match path.as_os_str().len() {
         ..=107 => Ok(()),
@@ -127,9 +124,6 @@ fn is_listened_on(path: &Path) -> bool {
 
 /// Whether this process could listen at this address now. The address is bound and released without listening,
 /// so no peer can connect meanwhile.
-///
-/// # Errors
-/// Why not.
 pub fn check_address(address: &SocketAddr) -> io::Result<()> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,

@@ -17,9 +17,6 @@ use signal_hook_tokio::Signals;
 ///
 /// Installs a handler that does nothing, and does not ignore the signal: programs that are started, such as a
 /// `command`, begin with the default.
-///
-/// # Errors
-/// When the system refuses.
 pub fn outlive_a_limit_on_files() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }

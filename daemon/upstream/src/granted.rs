@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::{Grant, Renewal};
@@ -19,11 +18,7 @@ pub struct Granted {
     pub access_token: Option<Arc<AccessToken>>,
     /// The new refresh token; `None` keeps the one held. Always present if there is no access token.
     pub refresh_token: Option<SecretString>,
-    lifetime: Option<Duration>,
-    refresh_token_lost: bool,
-    refresh_lifetime: Option<Duration>,
-    /// Whether only a change of the configuration or dialect can make such access tokens usable.
-    misconfigured: bool,
+    answer: ProviderAnswer,
 }
 
 /// An access token, and how to present it.
@@ -45,45 +40,42 @@ impl Granted {
             grant.token_type,
             grant.scope,
         );
-        if access_token.is_none() && grant.refresh_token.is_none() {
-            return None;
-        }
+        let answer = match (&access_token, &grant.refresh_token) {
+            (Some(_), refresh_token) => ProviderAnswer::Granted(GrantFacts {
+                lifetime: grant.lifetime,
+                refresh_token: refresh_token.is_some(),
+                refresh_token_lost: grant.refresh_token_lost,
+                refresh_lifetime: grant.refresh_lifetime,
+            }),
+            (None, Some(_)) => ProviderAnswer::Renewed {
+                refresh_lifetime: grant.refresh_lifetime,
+                misconfigured: false,
+            },
+            (None, None) => return None,
+        };
         Some(Self {
             access_token: access_token.map(Arc::new),
             refresh_token: grant.refresh_token,
-            lifetime: grant.lifetime,
-            refresh_token_lost: grant.refresh_token_lost,
-            refresh_lifetime: grant.refresh_lifetime,
-            misconfigured: false,
+            answer,
         })
     }
 
-    /// Converts a refresh token that came without a usable access token.
+    /// Converts a refresh token that came without a usable access token. `misconfigured` says whether only a change of the configuration
+    /// or dialect can make such access tokens usable.
     pub fn of_renewal(renewal: Renewal, misconfigured: bool) -> Self {
         Self {
             access_token: None,
             refresh_token: Some(renewal.refresh_token),
-            lifetime: None,
-            refresh_token_lost: false,
-            refresh_lifetime: renewal.refresh_lifetime,
-            misconfigured,
+            answer: ProviderAnswer::Renewed {
+                refresh_lifetime: renewal.refresh_lifetime,
+                misconfigured,
+            },
         }
     }
 
     /// The engine's view of it.
     pub const fn answer(&self) -> ProviderAnswer {
-        match self.access_token {
-            Some(_) => ProviderAnswer::Granted(GrantFacts {
-                lifetime: self.lifetime,
-                refresh_token: self.refresh_token.is_some(),
-                refresh_token_lost: self.refresh_token_lost,
-                refresh_lifetime: self.refresh_lifetime,
-            }),
-            None => ProviderAnswer::Renewed {
-                refresh_lifetime: self.refresh_lifetime,
-                misconfigured: self.misconfigured,
-            },
-        }
+        self.answer
     }
 }
 
@@ -113,6 +105,8 @@ impl fmt::Debug for AccessToken {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokend_dialect::LifetimeSource;
 
     use super::*;

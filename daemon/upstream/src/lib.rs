@@ -129,9 +129,6 @@ impl Upstream {
     }
 
     /// A prober that checks whether providers can be reached, with the settings in force.
-    ///
-    /// # Errors
-    /// Why it cannot be built.
     pub async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
         exchange.clients.fetch(&exchange.secrets).await;

@@ -50,11 +50,8 @@ pub enum PrepareError {
         place: &'static str,
     },
     /// A refresh sends the access token, and the account no longer has one.
-    #[error("account {account}: a refresh sends the access token too, and none is held any more")]
-    AccessToken {
-        /// The account.
-        account: Box<str>,
-    },
+    #[error("account {0}: a refresh sends the access token too, and none is held any more")]
+    AccessToken(Box<str>),
     /// The task that prepares the request died.
     #[error("preparing the request failed inside tokend; please report this")]
     Broken,
@@ -65,7 +62,7 @@ impl PrepareError {
         let account = account.name.as_str().into();
         match source {
             RequestError::Missing { field, .. } if field == tokend_dialect::ACCESS_TOKEN => {
-                Self::AccessToken { account }
+                Self::AccessToken(account)
             }
             RequestError::Forbidden { field, what, place }
                 if matches!(
@@ -94,7 +91,7 @@ impl PrepareError {
     /// The meaning for the engine.
     pub fn refusal(&self) -> ClaimRefusal {
         match self {
-            Self::RefreshToken { .. } | Self::AccessToken { .. } => ClaimRefusal::RefreshToken,
+            Self::RefreshToken { .. } | Self::AccessToken(_) => ClaimRefusal::RefreshToken,
             Self::Request { .. } => ClaimRefusal::Request,
             Self::Secret { .. } | Self::Proxy { .. } | Self::Broken => ClaimRefusal::Secret,
         }

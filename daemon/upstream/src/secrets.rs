@@ -37,10 +37,6 @@ pub struct Fetched {
 }
 
 /// Fetches a secret: the one [`tokend_notation::secret`] finds there, at most [`MAX_SECRET`] bytes.
-///
-/// # Errors
-///
-/// As [`fetch`].
 pub async fn resolve(
     place: &SecretRef,
     source: &SecretSource,
@@ -91,10 +87,6 @@ fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
 }
 
 /// Whether the contents of a place are a valid secret.
-///
-/// # Errors
-///
-/// As [`fetch`].
 pub fn judge(bytes: &[u8], place: &SecretRef) -> Result<(), SecretError> {
     text(bytes, place).map(drop)
 }

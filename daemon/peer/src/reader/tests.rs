@@ -77,24 +77,16 @@ impl Processes for Number {
         Ok(self.0.shown().ids)
     }
 
-    fn status(&self, _: u32) -> io::Result<String> {
-        let (uid, gid) = self.0.shown().ids;
-        Ok(format!(
-            "Uid:\t1\t{uid}\nGid:\t1\t{gid}\nGroups:\t50\nNSpid:\t9\t1\n"
-        ))
-    }
-
-    fn cgroup(&self, _: u32) -> io::Result<String> {
-        Ok(format!("0::/system.slice/{}\n", self.0.shown().unit))
-    }
-
-    fn uid_map(&self, pid: u32) -> io::Result<String> {
-        Ok(if pid == 9 {
-            "0 1000 1"
-        } else {
-            "0 0 4294967295"
-        }
-        .to_owned())
+    fn file(&self, pid: u32, name: &str) -> io::Result<String> {
+        Ok(match name {
+            "status" => {
+                let (uid, gid) = self.0.shown().ids;
+                format!("Uid:\t1\t{uid}\nGid:\t1\t{gid}\nGroups:\t50\nNSpid:\t9\t1\n")
+            }
+            "cgroup" => format!("0::/system.slice/{}\n", self.0.shown().unit),
+            _ if pid == 9 => "0 1000 1".to_owned(),
+            _ => "0 0 4294967295".to_owned(),
+        })
     }
 
     fn executable(&self, _: u32) -> io::Result<(Executable, OwnedFd)> {
