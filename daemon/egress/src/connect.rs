@@ -40,7 +40,6 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Connect {
     pub(super) proxy: Option<Target>,
-    /// The credentials for the proxy.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) patience: Duration,
     /// How long the connection may be quiet: an answer may take as long.
@@ -160,7 +159,6 @@ async fn addresses(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
     Ok(found.into_iter())
 }
 
-/// Asks a proxy for a tunnel.
 async fn through(
     stream: TcpStream,
     target: &Target,

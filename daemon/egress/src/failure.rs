@@ -40,7 +40,6 @@ pub enum FailureKind {
     Broken,
 }
 
-/// A failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub kind: FailureKind,
@@ -127,7 +126,6 @@ impl Failure {
         Self::new(kind, &causes(error))
     }
 
-    /// A timeout.
     pub(super) fn timed_out() -> Self {
         Self::new(FailureKind::TimedOut, "operation timed out")
     }

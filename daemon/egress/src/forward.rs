@@ -84,7 +84,6 @@ fn clean(headers: &mut HeaderMap) {
     }
 }
 
-/// Only path and query.
 fn origin_form(uri: &Uri) -> Uri {
     let path = uri.path_and_query().cloned();
     path.map(Uri::from).unwrap_or_default()

@@ -224,12 +224,8 @@ impl Relay {
                 place,
             ))),
             Err(full) => {
-                match user {
-                    Some(user) => {
-                        tracing::warn!(peer = %peer(user), "no free place for a connection: {full}")
-                    }
-                    None => tracing::warn!("no free place for a connection: {full}"),
-                }
+                let peer = user.map(peer).map(tracing::field::display);
+                tracing::warn!(peer, "no free place for a connection: {full}");
                 self.refuse(stream, FailureKind::Full, full.to_string());
             }
         }

@@ -52,11 +52,9 @@ pub(super) enum Socket {
     Unix(OwnedFd, SocketOrigin),
 }
 
-/// The users who may connect.
 #[derive(Debug, Clone)]
 pub(super) struct Users(BTreeSet<u32>);
 
-/// A socket that accepts connections.
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(TcpListener),
@@ -67,7 +65,6 @@ pub(super) enum Listening {
 pub(super) enum Accepted {
     /// Served; with the user if the kernel identifies it.
     Allowed(Box<dyn Stream>, Option<u32>),
-    /// Refused.
     Denied(Box<dyn Stream>, u32),
 }
 
@@ -148,7 +145,6 @@ impl Socket {
 }
 
 impl Listening {
-    /// Accepts the next connection.
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {

@@ -27,7 +27,6 @@ pub(super) struct Bounds {
     pub(super) each: usize,
 }
 
-/// All places.
 #[derive(Debug)]
 pub(super) struct Places {
     bounds: Bounds,
@@ -72,16 +71,16 @@ pub(super) enum Over {
     GaveWay,
 }
 
-/// There is no free place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Full {
-    /// All places are taken.
     All {
         all: usize,
         most: Option<(u32, usize)>,
     },
-    /// This user's share is taken.
-    User { user: u32, each: usize },
+    User {
+        user: u32,
+        each: usize,
+    },
 }
 
 impl Places {

@@ -14,13 +14,11 @@ const MOST: usize = 1024;
 /// How long a target is remembered. The daemon asks at once.
 const FRESH_MS: u64 = 10_000;
 
-/// Recent failures and ends of tunnels.
 #[derive(Debug)]
 pub(super) struct RecentFailures {
     clock: Clock,
     /// By target and the proxy on the way to it.
     failures: Expiring<Failure>,
-    /// The ends of tunnels.
     ends: Expiring<End>,
 }
 

@@ -24,7 +24,6 @@ use tokend_process::clock::Clock;
 /// The tunnel that an answer promises.
 pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;
 
-/// Answers requests.
 #[derive(Debug)]
 pub(super) struct Service {
     recent: Arc<RecentFailures>,
@@ -102,7 +101,11 @@ impl Service {
                 let upgrade = hyper::upgrade::on(&mut request);
                 how.tunnel(&target).await.map(|stream| {
                     let ending = Ending::new(&self.recent, how.named(&target));
-                    let tunnel = Tunnel::new(upgrade, stream, ending);
+                    let tunnel = Tunnel {
+                        upgrade,
+                        stream,
+                        ending,
+                    };
                     *promised.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
                     Response::new(Relayed::Right(Full::default()))
                 })

@@ -31,12 +31,10 @@ impl Target {
         })
     }
 
-    /// The URI for a connection to it.
     pub(super) fn uri(&self) -> Option<Uri> {
         format!("http://{self}/").parse().ok()
     }
 
-    /// The value of the `Host` header.
     pub(super) fn host_header(&self) -> String {
         match self.port {
             80 => self.host.to_string(),

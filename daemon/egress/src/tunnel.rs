@@ -25,9 +25,9 @@ const PIECE: usize = 16 * 1024;
 
 /// A tunnel that begins when its promise has been written.
 pub(super) struct Tunnel {
-    upgrade: OnUpgrade,
-    stream: Box<dyn Stream>,
-    ending: Ending,
+    pub(super) upgrade: OnUpgrade,
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) ending: Ending,
 }
 
 /// Remembers who ended a tunnel, at the latest when that is visible from outside.
@@ -66,14 +66,6 @@ impl Drop for Carrying<'_> {
 }
 
 impl Tunnel {
-    pub(super) fn new(upgrade: OnUpgrade, stream: Box<dyn Stream>, ending: Ending) -> Self {
-        Self {
-            upgrade,
-            stream,
-            ending,
-        }
-    }
-
     /// Carries bytes until either side ends.
     pub(super) async fn carry(self) {
         match self.upgrade.await {

@@ -28,7 +28,6 @@ pub(crate) trait Processes: fmt::Debug + Send + Sync {
     fn executable(&self, pid: u32) -> io::Result<(Executable, OwnedFd)>;
 }
 
-/// The kernel.
 #[derive(Debug)]
 pub(crate) struct Kernel;
 

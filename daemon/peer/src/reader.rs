@@ -71,7 +71,6 @@ impl Busy {
     }
 }
 
-/// Which digests are computed.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
     /// Those of files that were read before.

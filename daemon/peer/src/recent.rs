@@ -16,7 +16,6 @@ const GOOD_FOR_MS: u64 = 1000;
 /// How many processes are remembered.
 const MOST: usize = 1024;
 
-/// The units read in the last second.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(Mutex<HashMap<u64, Known>>);
 
@@ -35,7 +34,6 @@ impl Recent {
         (known.ids == ids(peer) && now_ms < known.until_ms).then(|| known.units.clone())
     }
 
-    /// Remembers them.
     pub(crate) fn note(&self, number: u64, peer: &Peer, units: Units, now_ms: u64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {

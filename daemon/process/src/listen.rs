@@ -56,7 +56,6 @@ pub fn must_fit(path: &Path, usage: Usage) -> Result<(), ListenError> {
     }
 }
 
-/// The error for an obstacle at this path.
 fn at(path: &Path, usage: Usage) -> impl Fn(Obstacle) -> ListenError {
     move |obstacle| ListenError {
         path: path.to_path_buf(),

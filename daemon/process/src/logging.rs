@@ -12,7 +12,6 @@ mod tests;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
 /// The handle on the running log.
 #[derive(Debug, Clone)]
 pub struct Logging {
-    style: Arc<AtomicU8>,
+    style: Arc<Mutex<Style>>,
     filter: reload::Handle<EnvFilter, Registry>,
     destination: Destination,
     lines: Lines,
@@ -114,8 +113,8 @@ impl Logging {
 
     /// Changes format and level from the next event on.
     pub fn apply(&self, format: Format, level: &Level) {
-        self.style
-            .store(style(format, self.destination) as u8, Ordering::Relaxed);
+        *self.style.lock().unwrap_or_else(PoisonError::into_inner) =
+            style(format, self.destination);
         // Fails only when the subscriber is gone, and then nobody logs.
         let _gone = self.filter.reload(level.filter());
     }
@@ -196,12 +195,12 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let shared = Arc::new(AtomicU8::new(style(format, destination) as u8));
+    let shared = Arc::new(Mutex::new(style(format, destination)));
     let (filter, handle) = reload::Layer::new(level.filter());
     let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .fmt_fields(Fields)
-        .event_format(Line::new(Arc::clone(&shared)))
+        .event_format(Line(Arc::clone(&shared)))
         .with_writer(writer);
     let subscriber = tracing_subscriber::registry()
         .with(filter)

@@ -38,7 +38,6 @@ tokio::task_local! {
     static DESTINATION: Destination;
 }
 
-/// The target of a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Destination {
     target: Box<str>,
@@ -84,7 +83,6 @@ pub(super) struct Bridge {
 #[derive(Debug, Clone)]
 pub(super) struct Bridged<S> {
     pub(super) bridge: Arc<Bridge>,
-    /// The library's connector.
     pub(super) next: S,
 }
 
@@ -151,7 +149,6 @@ impl Bridge {
         self.socket.path()
     }
 
-    /// A tunnel from the relay, or why there is none.
     async fn tunnel(&self, destination: &Destination) -> Result<TokioIo<Upgraded>, String> {
         let at = Egress::Unix(self.relay);
         let stream = UnixStream::connect(self.relay).await;
@@ -193,7 +190,6 @@ impl Bridge {
         ))
     }
 
-    /// The headers that the relay gets.
     fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = self.settings.clone();
         if let Some(value) = self.hop.as_ref().and_then(Hop::authorization) {

@@ -29,7 +29,6 @@ pub(super) struct HttpClient {
 }
 
 impl HttpClient {
-    /// Sends a request, once.
     pub(super) async fn execute(
         &self,
         request: reqwest::Request,
@@ -43,7 +42,6 @@ impl HttpClient {
     }
 }
 
-/// All routes of a configuration.
 #[derive(Debug)]
 pub(super) struct HttpClients {
     direct: Arc<HttpClient>,

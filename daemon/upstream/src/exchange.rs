@@ -18,7 +18,6 @@ use crate::secrets::SecretSource;
 use tokend_egress::FailureKind;
 use tokend_egress::silence::is_silence;
 
-/// The configured HTTP client.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) clients: HttpClients,
@@ -28,7 +27,6 @@ pub(super) struct Exchange {
     pub(super) secrets: SecretSource,
 }
 
-/// Why no reply came.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]

@@ -307,7 +307,6 @@ impl Upstream {
     }
 }
 
-/// Builds the inputs of a request.
 impl Exchange {
     async fn fields(
         &self,
@@ -402,7 +401,6 @@ fn entered_value(entered: &LoginSecret, field: &str, renews_itself: bool) -> Opt
     (name == field).then(|| SecretString::from(text.expose().to_owned()))
 }
 
-/// The prefix of a fingerprint, by the kind of request.
 fn prefix(kind: AttemptKind) -> &'static str {
     match kind {
         AttemptKind::Login => "login-",

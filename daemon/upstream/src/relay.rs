@@ -28,7 +28,6 @@ use tokend_process::clock::millis;
 /// How long the relay may take for an answer that it already has.
 const QUESTION: Duration = Duration::from_secs(1);
 
-/// A relay, and the client for it.
 #[derive(Debug, Clone)]
 pub(super) struct Relay {
     at: Egress,

@@ -13,7 +13,6 @@ use tokend_egress::Egress;
 /// How much of a relay's message is read, in bytes.
 const LONGEST: usize = 4096;
 
-/// The text of a relay's answer.
 pub(super) async fn text_of(mut body: impl Body<Data = Bytes> + Unpin) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < LONGEST

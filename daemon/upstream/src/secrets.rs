@@ -13,6 +13,7 @@ mod steps;
 mod tests;
 mod trust;
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
@@ -67,7 +68,11 @@ pub async fn fetch(place: &SecretRef, source: &SecretSource) -> Result<Fetched, 
             };
             read(path.to_path_buf(), trust).await?
         }
-        SecretPlace::Env(name) => env(name)?,
+        SecretPlace::Env(name) => {
+            let value = std::env::var_os(&**name);
+            let value = value.ok_or_else(|| SecretError::NoVariable(name.clone()))?;
+            Zeroizing::new(value.into_vec())
+        }
         SecretPlace::Command(argv) => command::output(argv, source).await?,
     };
     text(&bytes, place)
@@ -78,12 +83,6 @@ async fn read(path: PathBuf, trust: trust::Trust) -> Result<Zeroizing<Vec<u8>>, 
         file::read(&path, trust).map_err(|why| SecretError::File { path, why })
     });
     reading.await.unwrap_or(Err(SecretError::Interrupted))
-}
-
-fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let value = std::env::var_os(name).ok_or_else(|| SecretError::NoVariable(name.into()))?;
-    Ok(Zeroizing::new(value.into_vec()))
 }
 
 /// Whether the contents of a place are a valid secret.

@@ -50,7 +50,6 @@ pub enum Obstacle {
 #[derive(Debug)]
 pub struct Locked {
     pub(super) path: PathBuf,
-    /// Whose it is.
     pub(super) uid: u32,
     /// Why it cannot be opened; `None` if another process holds it.
     pub(super) refused: Option<io::Error>,
@@ -125,7 +124,6 @@ impl fmt::Display for ListenError {
     }
 }
 
-/// The advice if the system refuses the place.
 fn elsewhere(why: &io::Error, usage: Usage) -> String {
     match why.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -136,7 +134,6 @@ fn elsewhere(why: &io::Error, usage: Usage) -> String {
 }
 
 impl Usage {
-    /// How another socket is named.
     fn option(self) -> &'static str {
         match self {
             Self::Clients => "--socket PATH, or `socket` of the configuration",
@@ -145,7 +142,6 @@ impl Usage {
         }
     }
 
-    /// Who listens on such a socket.
     fn who(self) -> &'static str {
         match self {
             Self::Clients | Self::Metrics => "daemon",
@@ -153,7 +149,6 @@ impl Usage {
         }
     }
 
-    /// The advice if this place cannot be used.
     fn way_out(self) -> String {
         let moved = match self {
             Self::Clients => "set XDG_RUNTIME_DIR to a directory of your own, or ",

@@ -92,7 +92,6 @@ impl Drop for Alone {
     }
 }
 
-/// Which file is at a path.
 pub(super) fn file_at(path: &Path) -> Option<(u64, u64)> {
     let found = std::fs::symlink_metadata(path).ok()?;
     Some((found.dev(), found.ino()))

@@ -1,8 +1,7 @@
 //! How one event becomes one line. Owns the styles of a line; must never write a value unescaped.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 use tracing::field::{Field, Visit};
@@ -17,37 +16,20 @@ use crate::escaping::{Escaped, Value};
 
 /// A format with all choices made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Style {
     /// See [`super::Format::Human`].
-    Human = 0,
+    Human,
     /// The same for a terminal that shows colours.
-    HumanInColour = 1,
+    HumanInColour,
     /// See [`super::Format::Journal`].
-    Journal = 2,
+    Journal,
     /// See [`super::Format::Json`].
-    Json = 3,
+    Json,
 }
 
-/// Formats events in the style that `self.0` holds at the moment.
+/// Formats events in the style that stands here at the moment.
 #[derive(Debug)]
-pub(super) struct Line(Arc<AtomicU8>);
-
-impl Line {
-    /// Follows the style stored in `style` as a [`Style`].
-    pub(super) fn new(style: Arc<AtomicU8>) -> Self {
-        Self(style)
-    }
-
-    fn style(&self) -> Style {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Style::Human,
-            1 => Style::HumanInColour,
-            3 => Style::Json,
-            _ => Style::Journal,
-        }
-    }
-}
+pub(super) struct Line(pub(super) Arc<Mutex<Style>>);
 
 impl<S> FormatEvent<S, Fields> for Line
 where
@@ -60,7 +42,8 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = event.metadata().level();
-        match self.style() {
+        let style = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match style {
             Style::Json => return json(context, writer, event),
             Style::Journal => write!(writer, "<{}>", priority(level))?,
             Style::Human => {

@@ -306,7 +306,6 @@ where
     }
 }
 
-/// Where the last whole line ends.
 fn line_end(text: &[u8]) -> Option<usize> {
     text.iter()
         .rposition(|byte| *byte == b'\n')

@@ -209,7 +209,6 @@ fn uid(peer: &str) -> Option<u32> {
     peer.strip_prefix("uid ")?.split(' ').next()?.parse().ok()
 }
 
-/// The message of an event, not too long.
 fn message(event: &Event<'_>) -> Box<str> {
     let mut message = value(event, "message").unwrap_or_default();
     if message.len() > LONGEST {

@@ -71,7 +71,7 @@ pub(super) async fn output(
         tokio::time::timeout(timeout, watch(&mut child, &mut printed, &mut complaint)).await;
     // The program has an id until it has been reaped, even if the deadline passed while only its output was awaited.
     if child.id().is_none() {
-        group.leave();
+        group.0 = None;
     }
     drop(group);
     let complaint = first_line(&complaint, &printed);
@@ -190,11 +190,6 @@ impl Group {
     fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Self(id.and_then(Pid::from_raw))
-    }
-
-    /// Notes that the program has ended and was reaped.
-    fn leave(&mut self) {
-        self.0 = None;
     }
 }
 

@@ -23,7 +23,6 @@ const FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
-/// The bytes of the file at `path`.
 pub(super) fn read(path: &Path, trust: Trust) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = open(path, trust)?;
     inspect(&file, trust)?;

@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 
 use rustix::fs::StatVfsMountFlags;
 
-/// Why a file's permissions are trusted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust {
     /// The file belongs to this user or to root, and no other user has any permission.
