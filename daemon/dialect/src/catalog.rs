@@ -13,6 +13,8 @@ use crate::{compile, dialect::Dialect, endpoint::suggestion, error::DialectError
 
 /// The longest chain of dialects that extend each other.
 const DEPTH: usize = 8;
+/// The longest path that is suggested for `without`, in segments.
+const SUGGESTED: usize = 9;
 /// How many dialects a user may add.
 const FILES: usize = 1000;
 
@@ -241,7 +243,7 @@ impl File {
         known: &BTreeMap<String, CatalogEntry>,
     ) -> Result<(Node<'static>, Dialect), DialectError> {
         let tree = self.resolve(known)?;
-        let dialect = compile::compile(&self.name, Some(&self.text), Value::from(&tree))?;
+        let dialect = compile::compile(&self.name, &self.text, Value::from(&tree))?;
         Ok((tree, dialect))
     }
 
@@ -325,7 +327,7 @@ fn take_out(
     diagnostics: &mut Diagnostics,
 ) {
     for (path, node) in paths.iter().zip(without.one_or_many()) {
-        let all = merge::paths(base);
+        let all = merge::paths(base, SUGGESTED);
         if !merge::remove(base, path) {
             let near = suggestion(path, all.iter().map(String::as_str));
             let message = format!("the extended dialect has no `{path}`{near}");

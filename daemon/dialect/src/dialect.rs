@@ -25,9 +25,8 @@ use crate::{
 pub struct Dialect {
     pub(crate) name: Box<str>,
     pub(crate) summary: Box<str>,
-    pub(crate) documentation: Box<str>,
     pub(crate) extends: Option<Box<str>>,
-    pub(crate) own_text: Option<Arc<str>>,
+    pub(crate) own_text: Arc<str>,
     pub(crate) effective: toml::Table,
     pub(crate) digest: Box<str>,
     pub(crate) names: Names,
@@ -79,12 +78,6 @@ impl Dialect {
     #[must_use]
     pub fn summary(&self) -> &str {
         &self.summary
-    }
-
-    /// Documentation for a person who sets up an account, with the reasons for the pacing.
-    #[must_use]
-    pub fn documentation(&self) -> &str {
-        &self.documentation
     }
 
     /// Default pacing for accounts of this dialect.
@@ -171,10 +164,8 @@ impl Dialect {
     /// Scheme, host and port that a request of this kind goes to: those of a whole URL in its `path`, else of `base_url`.
     #[must_use]
     pub fn origin_at(&self, kind: ExchangeKind, endpoint: &Endpoint) -> String {
-        let whole = self.plan(kind).and_then(|plan| {
-            plan.request
-                .whole_url(&self.names, endpoint, endpoint.own_path(kind))
-        });
+        let plan = self.plan(kind);
+        let whole = plan.and_then(|plan| plan.request.whole_url(kind, &self.names, endpoint));
         origin(whole.unwrap_or(endpoint.base_url()))
     }
 
@@ -298,7 +289,7 @@ impl Dialect {
             endpoint,
             fields,
         };
-        plan.request.build(values, endpoint.own_path(kind))
+        plan.request.build(values)
     }
 
     /// The meaning of a response. `sent` are the fields of the request: the reply may echo their secrets, which never get into the message
@@ -353,12 +344,6 @@ impl Dialect {
             ExchangeKind::Login => self.login.as_ref(),
             ExchangeKind::Refresh => self.refresh.as_ref(),
         }
-    }
-
-    /// The file as its author wrote it, including comments; `None` if it was not kept.
-    #[must_use]
-    pub fn source(&self) -> Option<&str> {
-        self.own_text.as_deref()
     }
 }
 

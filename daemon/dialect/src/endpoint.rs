@@ -15,7 +15,7 @@ const PATH_LIMIT: usize = 2048;
 const OPTION_LIMIT: usize = 4096;
 
 /// A checked endpoint of one account. Small: it refers to the dialect's plan instead of copying it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     pub(crate) base_url: Box<str>,
     pub(crate) named: Option<Box<str>>,
@@ -29,10 +29,7 @@ impl Endpoint {
     pub(crate) fn defaults() -> Self {
         Self {
             base_url: "https://example.com".into(),
-            named: None,
-            login_path: None,
-            refresh_path: None,
-            options: Box::new([]),
+            ..Self::default()
         }
     }
 

@@ -22,9 +22,9 @@ impl Dialect {
     /// The dialect as TOML: as its author wrote it, or with the settings that it inherits.
     #[must_use]
     pub fn show(&self) -> String {
-        match (&self.own_text, &self.extends) {
-            (Some(text), None) => text.to_string(),
-            _ => self.effective_toml(),
+        match &self.extends {
+            None => self.own_text.to_string(),
+            Some(_) => self.effective_toml(),
         }
     }
 
@@ -106,9 +106,7 @@ impl Dialect {
         line(&mut out, "then", consequence(&reply));
         out
     }
-}
 
-impl Dialect {
     /// How a token of this type is presented to the API.
     #[must_use]
     pub fn presented(&self, token_type: &str) -> String {

@@ -53,7 +53,7 @@ pub use self::{
     },
     names::OptionSpec,
     pacing::{DefaultPacing, DefaultRate},
-    rejection::{Rejection, RejectionRule},
+    rejection::Rejection,
     reply::{
         ProviderReply,
         classify::{Processed, Silence, SpentTokens},

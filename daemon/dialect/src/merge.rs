@@ -122,28 +122,18 @@ pub(crate) fn remove(tree: &mut Node<'_>, path: &str) -> bool {
     }
 }
 
-/// Every dotted path of tables and values, for suggestions; bounded in depth.
-pub(crate) fn paths(tree: &Node<'_>) -> Vec<String> {
-    let mut found = Vec::new();
-    collect_paths(tree, "", 0, &mut found);
-    found
-}
-
-fn collect_paths(node: &Node<'_>, prefix: &str, depth: usize, found: &mut Vec<String>) {
+/// Every dotted path of tables and values with at most `segments` segments, for suggestions.
+pub(crate) fn paths(node: &Node<'_>, segments: usize) -> Vec<String> {
     let Content::Table(table) = &node.content else {
-        return;
+        return Vec::new();
     };
-    if depth > 8 {
-        return;
+    let mut found = Vec::new();
+    for (key, child) in table.entries.iter().filter(|_| segments > 0) {
+        found.push(key.name.to_string());
+        let below = paths(child, segments - 1).into_iter();
+        found.extend(below.map(|path| format!("{}.{path}", key.name)));
     }
-    for (key, child) in &table.entries {
-        let path = match prefix {
-            "" => key.name.to_string(),
-            _ => format!("{prefix}.{}", key.name),
-        };
-        collect_paths(child, &path, depth + 1, found);
-        found.push(path);
-    }
+    found
 }
 
 /// The tree as a TOML value, for `show` and for the fingerprint.

@@ -52,12 +52,10 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn kind_of(&self, name: &str) -> Option<ValueKind> {
-        let is_standard = || STANDARD.iter().any(|(known, _)| *known == name);
         match self.option(name) {
             Some(option) if option.path => Some(ValueKind::Path),
             Some(_) => Some(ValueKind::Option),
-            None if is_standard() || self.field(name).is_some() => Some(ValueKind::Field),
-            None => None,
+            None => self.all().contains(&name).then_some(ValueKind::Field),
         }
     }
 

@@ -19,36 +19,13 @@ impl Rejection {
     /// Texts are compared without case; only the first MiB of the body is searched.
     #[must_use]
     pub fn matches(&self, status: u16, body: &[u8]) -> bool {
-        let Ok(response) = Response::builder()
-            .status(status)
+        let response = Response::builder().status(status);
+        response
             .body(Bytes::copy_from_slice(body))
-        else {
-            return false;
-        };
-        let reply = Parsed::new(&response);
-        self.matchers
-            .iter()
-            .any(|matcher| matcher.matches(&reply, &[]))
+            .is_ok_and(|response| {
+                let reply = Parsed::new(&response);
+                let mut matchers = self.matchers.iter();
+                matchers.any(|matcher| matcher.matches(&reply, &[]))
+            })
     }
-
-    /// Statuses and texts, for people and for clients that match themselves.
-    pub fn rules(&self) -> impl Iterator<Item = RejectionRule<'_>> {
-        self.matchers.iter().map(|matcher| RejectionRule {
-            statuses: matcher
-                .status
-                .iter()
-                .map(|range| (*range.start(), *range.end()))
-                .collect(),
-            texts: &matcher.text,
-        })
-    }
-}
-
-/// One way in which an API rejects a token: any of the statuses, together with any of the texts if there are texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RejectionRule<'a> {
-    /// First and last status of each range.
-    pub statuses: Vec<(u16, u16)>,
-    /// Texts of which one occurs in the body, in lower case.
-    pub texts: &'a [String],
 }

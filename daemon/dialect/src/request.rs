@@ -129,11 +129,11 @@ impl RequestPlan {
     /// The whole URL at the start of the request, as far as it has no placeholders; `None` if the request goes below `base_url`.
     pub(crate) fn whole_url<'a>(
         &'a self,
+        kind: ExchangeKind,
         names: &'a Names,
         endpoint: &'a Endpoint,
-        own_path: Option<&str>,
     ) -> Option<&'a str> {
-        if own_path.is_some() {
+        if endpoint.own_path(kind).is_some() {
             return None;
         }
         let layers: Vec<&Layer> = self.active(names, endpoint).collect();
@@ -159,11 +159,7 @@ impl RequestPlan {
     }
 
     /// Writes the request with an account's values.
-    pub(crate) fn build(
-        &self,
-        values: Values<'_>,
-        named_path: Option<&str>,
-    ) -> Result<Request<Bytes>, RequestError> {
+    pub(crate) fn build(&self, values: Values<'_>) -> Result<Request<Bytes>, RequestError> {
         let layers: Vec<&Layer> = self.active(values.names, values.endpoint).collect();
         let method = layers
             .iter()
@@ -187,7 +183,7 @@ impl RequestPlan {
         if let Some(cookies) = cookies(&layers, values)? {
             headers.insert(header::COOKIE, header_value(&cookies, values.kind)?);
         }
-        let uri = self.uri(&layers, values, named_path)?;
+        let uri = self.uri(&layers, values)?;
         let mut request = Request::new(body.bytes);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -195,12 +191,8 @@ impl RequestPlan {
         Ok(request)
     }
 
-    fn uri(
-        &self,
-        layers: &[&Layer],
-        values: Values<'_>,
-        own_path: Option<&str>,
-    ) -> Result<Uri, RequestError> {
+    fn uri(&self, layers: &[&Layer], values: Values<'_>) -> Result<Uri, RequestError> {
+        let own_path = values.endpoint.own_path(values.kind);
         let invalid = |reason, key| RequestError::Invalid {
             kind: values.kind,
             reason,

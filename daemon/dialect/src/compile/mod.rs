@@ -11,8 +11,6 @@ mod request;
 mod rules;
 mod words;
 
-use std::sync::Arc;
-
 use tokend_document::{Diagnostics, Node, Section, Value};
 
 use self::words::LONGEST;
@@ -40,7 +38,7 @@ const REUSE: &[(&str, DeclaredReuse)] = &[
 /// Compiles a tree whose `extends` has been resolved.
 pub(crate) fn compile(
     name: &str,
-    own_text: Option<&str>,
+    own_text: &str,
     tree: Value<'_>,
 ) -> Result<Dialect, DialectError> {
     let mut diagnostics = Diagnostics::default();
@@ -52,7 +50,7 @@ pub(crate) fn compile(
 
 fn compile_into(
     name: &str,
-    own_text: Option<&str>,
+    own_text: &str,
     tree: Value<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Dialect> {
@@ -61,7 +59,8 @@ fn compile_into(
     // The catalog has resolved it.
     top.ignore("without");
     let summary = summary(&mut top, diagnostics);
-    let documentation = top.read("documentation", diagnostics, Value::string);
+    // It is for the reader of the file.
+    let _documentation = top.read("documentation", diagnostics, Value::string);
     let names = names::read(&mut top, diagnostics);
     let shared = Shared {
         reply: top.take("reply"),
@@ -88,9 +87,8 @@ fn compile_into(
     Some(Dialect {
         name: name.into(),
         summary: summary.unwrap_or_default().into(),
-        documentation: documentation.unwrap_or_default().into(),
         extends: extends.map(Box::from),
-        own_text: own_text.map(Arc::from),
+        own_text: own_text.into(),
         digest: dialect::digest(&effective),
         effective,
         login: login.map(|(plan, _)| plan),

@@ -199,28 +199,22 @@ impl LifetimePlan {
             Take::First => found.next(),
             Take::Shortest => found.min_by_key(|(lifetime, _)| *lifetime),
         };
-        if taken.is_none()
-            && let Some(source) = self.over(reply, access, refresh)
-        {
+        let bounded = |lifetime: Duration| Some(lifetime.max(self.min).min(self.max));
+        let (lifetime, source) = match (taken, self.assumed) {
+            (Some((lifetime, source)), _) => (bounded(lifetime), source),
             // Less remains than the configured minimum.
-            return Found {
-                lifetime: Some(Duration::ZERO),
-                source,
-                unusable: self.unusable(reply, access, refresh),
-            };
-        }
-        let (lifetime, source, unusable) = match taken {
-            Some((lifetime, source)) => (Some(lifetime), source, None),
-            None => {
-                let source = match self.assumed {
-                    Some(_) => LifetimeSource::Assumed,
-                    None => LifetimeSource::Unknown,
-                };
-                (self.assumed, source, self.unusable(reply, access, refresh))
+            (None, _) if let Some(source) = self.over(reply, access, refresh) => {
+                (Some(Duration::ZERO), source)
             }
+            (None, Some(assumed)) => (bounded(assumed), LifetimeSource::Assumed),
+            (None, None) => (None, LifetimeSource::Unknown),
+        };
+        let unusable = match taken {
+            Some(_) => None,
+            None => self.unusable(reply, access, refresh),
         };
         Found {
-            lifetime: lifetime.map(|lifetime| lifetime.max(self.min).min(self.max)),
+            lifetime,
             source,
             unusable,
         }
@@ -299,7 +293,7 @@ impl LifetimeField {
     /// The value at the place, as a lifetime. A number that may be a Unix time counts as one if it is in the future or only recently past.
     /// Otherwise it is a duration, from a provider whose tokens last for decades.
     fn read_lifetime(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<Reading> {
-        let reading = self.read(reply)?;
+        let reading = self.read(reply, LATEST)?;
         let Reading::Time(time) = reading else {
             return Some(reading);
         };
@@ -332,7 +326,7 @@ impl LifetimeField {
 
     /// The provider's time as the reply states it.
     fn reference(&self, reply: &Parsed<'_>) -> Option<f64> {
-        match self.since.as_ref()?.read(reply)? {
+        match self.since.as_ref()?.read(reply, LATEST)? {
             Reading::Time(time) => Some(time),
             Reading::Seconds(_) => None,
         }
@@ -363,13 +357,8 @@ impl LifetimeField {
         })
     }
 
-    /// The number of seconds or the time at the place, if it is valid.
-    pub(crate) fn read(&self, reply: &Parsed<'_>) -> Option<Reading> {
-        self.read_up_to(reply, LATEST)
-    }
-
-    /// The same, with times up to `latest`.
-    pub(crate) fn read_up_to(&self, reply: &Parsed<'_>, latest: f64) -> Option<Reading> {
+    /// The number of seconds or the time at the place, if it is valid and not after `latest`.
+    pub(crate) fn read(&self, reply: &Parsed<'_>, latest: f64) -> Option<Reading> {
         let value = self.place.find(reply)?;
         let text = || value.as_str().map(str::trim);
         let span = |factor: f64| number(&value).map(|number| Reading::Seconds(number * factor));

@@ -33,10 +33,8 @@ pub(crate) fn find(
     assumed: Option<Duration>,
 ) -> Option<RetryAfter> {
     let of_places = places.iter().filter_map(|field| {
-        let unbounded = field.read_up_to(reply, f64::INFINITY)?;
-        let is_span = !field.unit.is_time();
-        Some(match unbounded {
-            Reading::Seconds(seconds) if is_span => of_number(seconds),
+        Some(match field.read(reply, f64::INFINITY)? {
+            Reading::Seconds(seconds) if !field.unit.is_time() => of_number(seconds),
             other => other,
         })
     });

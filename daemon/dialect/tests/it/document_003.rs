@@ -146,7 +146,7 @@ fn a_suspended_account_is_left_alone() {
 fn its_pacing_is_the_strictest_and_says_why() {
     let catalog = Catalog::builtin();
     let strict = catalog.find("firebase-accounts").unwrap();
-    assert!(strict.documentation().contains("account suspension"));
+    assert!(strict.show().contains("account suspension"));
     let pacing = strict.pacing();
     assert!(
         pacing.attempts.period >= Duration::from_secs(180)
@@ -155,7 +155,7 @@ fn its_pacing_is_the_strictest_and_says_why() {
     for (dialect, _) in catalog.iter() {
         let other = dialect.pacing();
         assert!(
-            dialect.documentation().contains("Pacing:"),
+            dialect.show().contains("Pacing:"),
             "{} says why",
             dialect.name()
         );
