@@ -371,12 +371,12 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
 }
 
 /// Puts the secrets of a success into the record; [`update`] adds its times.
-pub fn take_brought(record: &mut Record, id: AttemptId, brought: Granted, fate: Option<Fate>) {
+pub fn take_granted(record: &mut Record, id: AttemptId, granted: Granted, fate: Option<Fate>) {
     let Granted {
         access_token,
         refresh_token,
         ..
-    } = brought;
+    } = granted;
     if let Some(token) = &access_token {
         record.grant = Some(store::StoredGrant {
             id: id.0,

@@ -114,7 +114,7 @@ const HOST: &str = "https://ads.example.com";
 
 fn written(durable: &Durable, clock: &Clock) -> Record {
     let mut record = blank("ads#1", clock);
-    take_brought(
+    take_granted(
         &mut record,
         durable.last_attempt,
         Granted::of_grant(grant(Some("the-refresh-token"))).unwrap(),

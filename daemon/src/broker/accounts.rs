@@ -7,18 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokend_config::Account;
-use tokend_dialect::Asks;
+use tokend_dialect::{Asks, DeclaredReuse};
 use tokend_engine::{
     AccountKey, AccountPlan, Adoption, AttemptId, Durable, Engine, Event, Fate, HostKey, HostPlan,
     HostUsed, Reuse, Timestamp,
 };
 use tokend_proto::AccountName;
-use tokend_record::RecordKey;
+use tokend_record::{Entered, Notes, RecordKey};
 
 use crate::broker::login_means;
 use crate::broker::registry::{IssuedToken, ServedAccount, TokenCell};
 use tokend_metrics::Tried;
-use tokend_record::{Entered, Notes};
 
 /// All accounts the driver knows.
 #[derive(Debug, Default)]
@@ -79,6 +78,57 @@ pub(crate) struct Survey {
 }
 
 impl AccountEntry {
+    /// The event with which the engine begins an account: with the facts of its record, if it has one, and whether that names no host.
+    pub(crate) fn adoption(&self, restored: Option<(Durable, bool)>, cured: bool) -> Event {
+        let (durable, host_unknown) = restored.unzip();
+        let adoption = Adoption {
+            plan: self.plan(),
+            can_login: self.can_login(),
+            cured,
+            durable,
+            host_unknown: host_unknown.unwrap_or_default(),
+            asked: self.served.cell.asked().clone(),
+        };
+        Event::Adopt(self.served.key, Box::new(adoption))
+    }
+
+    /// The event with which the engine learns of another configuration, or of other entered secrets.
+    pub(crate) fn replan(&self, cured: bool) -> Event {
+        Event::Replan {
+            account: self.served.key,
+            plan: self.plan(),
+            can_login: self.can_login(),
+            cured,
+        }
+    }
+
+    /// Whether a login is possible with what is configured and entered.
+    fn can_login(&self) -> bool {
+        login_means::can_login(&self.served.account, self.notes.entered)
+    }
+
+    /// The facts of the configuration that the engine needs.
+    fn plan(&self) -> AccountPlan {
+        let account = &self.served.account;
+        let (host, refresh_host) = self.hosts;
+        AccountPlan {
+            host,
+            refresh_host,
+            attempts: account.pacing.attempts,
+            logins: account.pacing.logins,
+            reuse: match account.dialect.reuse() {
+                DeclaredReuse::None => Reuse::None,
+                DeclaredReuse::Rotates => Reuse::Rotates,
+                DeclaredReuse::RotatesAndReuseRevokes => Reuse::RotatesAndReuseRevokes,
+                DeclaredReuse::Unknown => Reuse::Unknown,
+            },
+            refresh: account.refresh,
+            refresh_ends_access: account.dialect.refresh_ends_access_token(),
+            refresh_needs_access: account.dialect.refresh_needs_valid_access_token(),
+            refresh_presents_access: account.dialect.renews_itself_at(&account.endpoint),
+        }
+    }
+
     /// The notes, including the provider's words about the credential a person entered last.
     pub(crate) fn notes_of_trial(&self) -> Notes {
         Notes {
@@ -180,15 +230,23 @@ impl Accounts {
                 survey.missing.push(id.clone());
                 continue;
             };
-            let view = engine.view(key, now);
-            let before = view.zip(self.entry(key)).and_then(|(view, entry)| {
-                entry.notes.hangs_on(view.block.as_ref(), view.no_verdict)
-            });
-            if let Some(before) = before {
-                survey.blocked.push((id.clone(), before));
+            if let Some(fingerprint) = self.waits_for(key, engine, now) {
+                survey.blocked.push((id.clone(), fingerprint));
             }
         }
         survey
+    }
+
+    /// The fingerprint of the inputs that have to change before this account makes attempts again by itself, if it waits for a change.
+    pub(crate) fn waits_for(
+        &self,
+        key: AccountKey,
+        engine: &Engine,
+        now: Timestamp,
+    ) -> Option<Box<str>> {
+        let view = engine.view(key, now)?;
+        let notes = &self.entry(key)?.notes;
+        notes.hangs_on(view.block.as_ref(), view.no_verdict)
     }
 
     /// Adds an account under a new key.
@@ -196,7 +254,6 @@ impl Accounts {
         &mut self,
         account: Arc<Account>,
         id: RecordKey,
-        notes: Notes,
         hosts: (HostKey, Option<HostKey>),
     ) -> AccountKey {
         let key = AccountKey(self.next_key);
@@ -210,7 +267,7 @@ impl Accounts {
         let entry = AccountEntry {
             served,
             id,
-            notes,
+            notes: Notes::default(),
             hosts,
             trial: None,
             took: false,
@@ -241,21 +298,6 @@ impl Accounts {
                 account,
                 cell: Arc::clone(&entry.served.cell),
             });
-        }
-    }
-
-    /// Notes that an account's record, which could not be opened, was read again.
-    pub(crate) fn reread(
-        &mut self,
-        key: AccountKey,
-        account: Arc<Account>,
-        notes: Notes,
-        hosts: (HostKey, Option<HostKey>),
-    ) {
-        self.reconfigure(key, account, hosts);
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.notes = notes;
-            entry.quarantined = None;
         }
     }
 
@@ -308,22 +350,17 @@ impl Accounts {
             return false;
         };
         // The engine may still use facts from the time a credential was entered.
-        let can_login = login_means::can_login(&entry.served.account, entry.notes.entered);
-        let by_login = before.login != asks.login && can_login;
+        let by_login = before.login != asks.login && entry.can_login();
         let by_refresh = before.refresh != asks.refresh;
-        let held = |engine: &Engine| {
-            engine
-                .view(key, now)
-                .is_some_and(|view| view.held.is_some())
-        };
-        let before_it = held(engine);
+        let holds = |engine: &Engine| engine.view(key, now).is_some_and(|it| it.held.is_some());
+        let held = holds(engine);
         let event = Event::Outdated {
             account: key,
             by_login,
             by_refresh,
         };
         engine.handle_event(now, event);
-        before_it && !held(engine)
+        held && !holds(engine)
     }
 
     /// Notes the token request that an attempt's grant came from. A refresh returns what the login before it asked for, and its own
@@ -353,12 +390,7 @@ impl Accounts {
         let changed = std::mem::replace(&mut entry.notes.entered, entered) != entered;
         let took = std::mem::take(&mut entry.took);
         if (changed || took) && !entry.absent {
-            let event = Event::Replan {
-                account: key,
-                plan: plan(&entry.served.account, entry.hosts),
-                can_login: login_means::can_login(&entry.served.account, entered),
-                cured: false,
-            };
+            let event = entry.replan(false);
             engine.handle_event(now, event);
             self.outdate(key, engine, now);
         }
@@ -371,36 +403,7 @@ impl Accounts {
         };
         entry.quarantined = None;
         entry.notes = Notes::default();
-        let adoption = Adoption {
-            plan: plan(&entry.served.account, entry.hosts),
-            can_login: login_means::can_login(&entry.served.account, entry.notes.entered),
-            cured: false,
-            durable: None,
-            host_unknown: false,
-            asked: entry.served.cell.asked().clone(),
-        };
-        engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));
-    }
-}
-
-/// The facts of an account's configuration that the engine needs.
-pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> AccountPlan {
-    let (host, refresh_host) = hosts;
-    AccountPlan {
-        host,
-        refresh_host,
-        attempts: account.pacing.attempts,
-        logins: account.pacing.logins,
-        reuse: match account.dialect.reuse() {
-            tokend_dialect::DeclaredReuse::None => Reuse::None,
-            tokend_dialect::DeclaredReuse::Rotates => Reuse::Rotates,
-            tokend_dialect::DeclaredReuse::RotatesAndReuseRevokes => Reuse::RotatesAndReuseRevokes,
-            tokend_dialect::DeclaredReuse::Unknown => Reuse::Unknown,
-        },
-        refresh: account.refresh,
-        refresh_ends_access: account.dialect.refresh_ends_access_token(),
-        refresh_needs_access: account.dialect.refresh_needs_valid_access_token(),
-        refresh_presents_access: account.dialect.renews_itself_at(&account.endpoint),
+        engine.handle_event(now, entry.adoption(None, false));
     }
 }
 

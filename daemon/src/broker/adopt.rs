@@ -7,21 +7,16 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokend_config::Account;
-use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
+use tokend_engine::{AccountKey, Event, HostKey, HostPlan, Timestamp};
 
 use super::task::Task;
-use crate::broker::accounts::{AccountEntry, plan, stricter};
+use crate::broker::accounts::stricter;
 use crate::broker::change::{ConfigChange, FoundRecord, Joining, Summary, Used};
-use crate::broker::login_means;
 use crate::broker::registry::Snapshot;
-use tokend_record::Restored;
+use tokend_record::Notes;
 
 impl Task {
     /// Puts a change in force. Runs in the driver, so nothing happens in between.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "the order of the steps is what counts: hosts, accounts, removals, names"
-    )]
     pub(super) fn adopt(&mut self, now: Timestamp, change: ConfigChange) {
         let ConfigChange {
             accounts,
@@ -30,13 +25,11 @@ impl Task {
             logins_used,
             reply,
         } = change;
-        let gone: Vec<_> = accounts
-            .iter()
-            .filter(|joining| {
-                matches!(joining.stored, FoundRecord::Live) && !self.accounts.is_live(&joining.id)
-            })
-            .map(|joining| joining.id.clone())
-            .collect();
+        let is_gone = |it: &&Joining| {
+            matches!(it.stored, FoundRecord::Live) && !self.accounts.is_live(&it.id)
+        };
+        let gone = accounts.iter().filter(is_gone);
+        let gone: Vec<_> = gone.map(|joining| joining.id.clone()).collect();
         if !gone.is_empty() {
             let _nobody_asks = reply.send(Err(gone));
             return;
@@ -54,38 +47,34 @@ impl Task {
         for joining in accounts {
             kept.extend(join(self, now, joining, &used, &mut summary));
         }
-        let leaving: Vec<_> = self
-            .accounts
-            .present()
-            .filter(|(key, _)| !kept.contains(key))
-            .map(|(key, _)| key)
-            .collect();
-        summary.removed = leaving.len();
-        for key in leaving {
-            if self.accounts.is_quarantined(key) {
-                self.accounts.dropped(key);
-                continue;
-            }
-            if let Some(entry) = self.accounts.entry_mut(key) {
-                entry.absent = true;
-            }
-            self.engine.handle_event(now, Event::Remove(key));
-        }
+        summary.removed = self.remove_all_but(now, &kept);
         self.carry_out();
         self.drop_unserved();
-        summary.with_token = self
-            .accounts
-            .present()
-            .filter(|(_, entry)| entry.served.cell.token().is_some())
-            .count();
-        let accounts = self
-            .accounts
-            .present()
-            .map(|(_, entry)| Arc::clone(&entry.served))
-            .collect::<Vec<_>>();
-        self.registry
-            .replace(Arc::new(Snapshot::new(accounts, admin)));
+        let accounts = self.accounts.present();
+        let accounts: Vec<_> = accounts.map(|(_, it)| Arc::clone(&it.served)).collect();
+        let with_token = accounts.iter().filter(|it| it.cell.token().is_some());
+        summary.with_token = with_token.count();
+        let snapshot = Snapshot::new(accounts, admin);
+        self.registry.replace(Arc::new(snapshot));
         let _nobody_asks = reply.send(Ok(summary));
+    }
+
+    /// Removes the accounts that are no longer configured. Returns how many there were.
+    fn remove_all_but(&mut self, now: Timestamp, kept: &HashSet<AccountKey>) -> usize {
+        let accounts = self.accounts.present().map(|(key, _)| key);
+        let leaving: Vec<_> = accounts.filter(|key| !kept.contains(key)).collect();
+        for key in &leaving {
+            match self.accounts.entry_mut(*key) {
+                // The engine does not know it.
+                Some(entry) if entry.quarantined.is_some() => self.accounts.dropped(*key),
+                Some(entry) => {
+                    entry.absent = true;
+                    self.engine.handle_event(now, Event::Remove(*key));
+                }
+                None => {}
+            }
+        }
+        leaving.len()
     }
 }
 
@@ -144,10 +133,6 @@ fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -
 }
 
 /// Adds an account; returns its key.
-#[expect(
-    clippy::too_many_lines,
-    reason = "what is known, what was read and what was set aside come together under one key"
-)]
 fn join(
     task: &mut Task,
     now: Timestamp,
@@ -155,132 +140,79 @@ fn join(
     used: &Used,
     summary: &mut Summary,
 ) -> Option<AccountKey> {
-    let Joining {
-        account,
-        id,
-        stored,
-        cured_of,
-    } = joining;
-    let hosts = hosts_of(task, &account);
-    let plan = plan(&account, hosts);
-    let spent = used.get(id.identity()).copied();
-    let known = task.accounts.key(&id);
+    let spent = used.get(joining.id.identity()).copied();
+    let known = task.accounts.key(&joining.id);
     // The engine knows more than any record that was read: the account may have returned in between.
-    if let Some(key) = known.filter(|key| !task.accounts.is_quarantined(*key)) {
-        let was_absent = rejoin(task, now, key, (account, hosts), cured_of)?;
-        summary.added += usize::from(was_absent);
-        if let Some(spent) = spent.filter(|_| was_absent) {
-            task.engine.handle_event(now, Event::Spent(key, spent));
-        }
-        summary.outdated += usize::from(task.accounts.outdate(key, &mut task.engine, now));
-        return Some(key);
-    }
-    let host_unknown = matches!(&stored, FoundRecord::Record(restored) if restored.host_unknown);
-    let (durable, notes, token, quarantined) = match stored {
-        FoundRecord::Record(restored) => {
-            let Restored {
-                durable,
-                notes,
-                token,
-                ..
-            } = *restored;
-            (Some(durable), notes, token, None)
-        }
-        FoundRecord::Quarantined(reason) => {
-            (None, tokend_record::Notes::default(), None, Some(reason))
-        }
-        FoundRecord::Blank | FoundRecord::Live => {
-            (None, tokend_record::Notes::default(), None, None)
-        }
-    };
-    let can_login = login_means::can_login(&account, notes.entered);
-    // An account that was set aside before keeps its number: a client may be waiting for its record to be discarded.
-    let key = match known {
+    let (key, is_added, begins) = match known.filter(|key| !task.accounts.is_quarantined(*key)) {
         Some(key) => {
-            task.accounts.reread(key, account, notes, hosts);
-            key
+            let was_absent = rejoin(task, now, key, joining)?;
+            (key, was_absent, was_absent)
         }
-        None => {
-            summary.added += 1;
-            task.accounts.add(account, id, notes, hosts)
-        }
+        None => (begin(task, now, known, joining)?, known.is_none(), true),
     };
-    let entry = task.accounts.entry_mut(key)?;
-    if quarantined.is_some() {
-        entry.quarantined = quarantined;
+    summary.added += usize::from(is_added);
+    if task.accounts.is_quarantined(key) {
         summary.quarantined += 1;
         return Some(key);
     }
-    let cured = cured_of.is_some();
-    let asked = entry.served.cell.asked().clone();
-    if let Some(token) = token {
-        task.keep_token(key, token);
-    }
-    task.engine.handle_event(
-        now,
-        Event::Adopt(
-            key,
-            Box::new(Adoption {
-                plan,
-                can_login,
-                cured,
-                durable,
-                host_unknown,
-                asked,
-            }),
-        ),
-    );
-    if let Some(spent) = spent {
+    if let Some(spent) = spent.filter(|_| begins) {
         task.engine.handle_event(now, Event::Spent(key, spent));
     }
     summary.outdated += usize::from(task.accounts.outdate(key, &mut task.engine, now));
     Some(key)
 }
 
-/// Adds an account that the engine knows. Returns whether it was absent.
-fn rejoin(
+/// Adds an account that the engine does not know; returns its key. One whose record could not be opened before keeps its key: a client may
+/// be waiting for that record to be discarded.
+fn begin(
     task: &mut Task,
     now: Timestamp,
-    key: AccountKey,
-    (account, hosts): (Arc<Account>, (HostKey, Option<HostKey>)),
-    cured_of: Option<Box<str>>,
-) -> Option<bool> {
-    let plan = plan(&account, hosts);
-    let absent = task.accounts.entry(key).is_some_and(|entry| entry.absent);
-    let entered = task
-        .accounts
-        .entry(key)
-        .map(|entry| entry.notes.entered)
-        .unwrap_or_default();
-    let can_login = login_means::can_login(&account, entered);
-    // An attempt may have used the secrets since they were looked at: then the account is blocked for those, and nothing is cured.
-    let view = task.engine.view(key, now);
-    let hangs_on = |entry: &AccountEntry| {
-        view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
-    };
-    let cured = cured_of.is_some() && cured_of == task.accounts.entry(key).and_then(hangs_on);
-    task.accounts.reconfigure(key, account, hosts);
-    let entry = task.accounts.entry(key)?;
-    let event = if absent {
-        let asked = entry.served.cell.asked().clone();
-        Event::Adopt(
-            key,
-            Box::new(Adoption {
-                plan,
-                can_login,
-                cured,
-                durable: None,
-                host_unknown: false,
-                asked,
-            }),
-        )
-    } else {
-        Event::Replan {
-            account: key,
-            plan,
-            can_login,
-            cured,
+    known: Option<AccountKey>,
+    joining: Joining,
+) -> Option<AccountKey> {
+    let account = joining.account;
+    let hosts = hosts_of(task, &account);
+    let key = match known {
+        Some(key) => {
+            task.accounts.reconfigure(key, account, hosts);
+            key
         }
+        None => task.accounts.add(account, joining.id, hosts),
+    };
+    let entry = task.accounts.entry_mut(key)?;
+    (entry.notes, entry.quarantined) = (Notes::default(), None);
+    let (restored, token) = match joining.stored {
+        FoundRecord::Record(restored) => {
+            entry.notes = restored.notes;
+            let durable = (restored.durable, restored.host_unknown);
+            (Some(durable), restored.token)
+        }
+        FoundRecord::Quarantined(reason) => {
+            entry.quarantined = Some(reason);
+            return Some(key);
+        }
+        FoundRecord::Blank | FoundRecord::Live => (None, None),
+    };
+    let event = entry.adoption(restored, joining.cured_of.is_some());
+    if let Some(token) = token {
+        task.keep_token(key, token);
+    }
+    task.engine.handle_event(now, event);
+    Some(key)
+}
+
+/// Gives an account that the engine knows its new configuration. Returns whether it was absent.
+fn rejoin(task: &mut Task, now: Timestamp, key: AccountKey, joining: Joining) -> Option<bool> {
+    let absent = task.accounts.entry(key)?.absent;
+    // An attempt may have used the secrets since they were looked at: then the account is blocked for those, and nothing is cured.
+    let cured_of = joining.cured_of;
+    let cured = cured_of.is_some() && cured_of == task.accounts.waits_for(key, &task.engine, now);
+    let hosts = hosts_of(task, &joining.account);
+    task.accounts.reconfigure(key, joining.account, hosts);
+    let entry = task.accounts.entry(key)?;
+    let event = match absent {
+        true => entry.adoption(None, cured),
+        false => entry.replan(cured),
     };
     task.engine.handle_event(now, event);
     Some(absent)

@@ -7,21 +7,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, AttemptId, AttemptKind, Commit, Durable, Effect, Engine, Event, StoreRefusal,
-    Timestamp,
+    AccountKey, AttemptId, AttemptKind, ClaimRefusal, Commit, Durable, Effect, Engine, Event,
+    StoreRefusal, Timestamp,
 };
 use tokio::sync::mpsc;
 
 use crate::broker::accounts::Accounts;
 use crate::broker::attempt_log;
 use crate::broker::inbox::Message;
-use crate::broker::job::{StoreJob, Stored, Write};
+use crate::broker::job::{SecretChanges, StoreJob, Stored, Write};
 
 use super::in_flight::InFlight;
 use super::reports::Reports;
 use super::service_status::{AccountCounts, ServiceStatus};
 use super::shares::Shares;
-use super::task::SecretChanges;
 use super::task::{DriverParts, Task};
 
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
@@ -146,16 +145,12 @@ impl Task {
             }
             Message::Reloaded(reloaded) => self.service_status.reloaded(reloaded),
             Message::Stored(stored) => self.stored(now, stored),
-            Message::Prepared {
-                account,
-                attempt,
-                result,
-            } => self.prepared(now, account, attempt, result),
-            Message::Answered {
-                account,
-                attempt,
-                outcome,
-            } => self.answered(now, account, attempt, *outcome),
+            Message::Prepared(account, attempt, result) => {
+                self.prepared(now, account, attempt, result);
+            }
+            Message::Answered(account, attempt, outcome) => {
+                self.answered(now, account, attempt, *outcome);
+            }
             Message::Drain(reply) => {
                 self.drained = Some(reply);
                 self.service_status.drain();
@@ -167,50 +162,34 @@ impl Task {
     fn stored(&mut self, now: Timestamp, stored: Stored) {
         self.service_status.note_change();
         match stored {
-            Stored::Claimed {
-                account,
-                attempt,
-                credential: Some(credential),
-            } => self.prepare(account, attempt, credential),
-            Stored::Claimed {
-                account,
-                attempt,
-                credential: None,
-            } => {
-                let refusal = Err(tokend_engine::ClaimRefusal::Store);
-                self.engine
-                    .handle_event(now, Event::Claimed(account, attempt, refusal));
+            Stored::Claimed(account, attempt, Some(credential)) => {
+                self.prepare(account, attempt, credential);
             }
-            Stored::Recorded {
-                account,
-                attempt,
-                done,
-            } => {
+            Stored::Claimed(account, attempt, None) => {
+                let refused = Event::Claimed(account, attempt, Err(ClaimRefusal::Store));
+                self.engine.handle_event(now, refused);
+            }
+            Stored::Recorded(account, attempt, done) => {
                 let result = done.then_some(()).ok_or(StoreRefusal);
-                self.engine
-                    .handle_event(now, Event::Recorded(account, attempt, result));
+                let recorded = Event::Recorded(account, attempt, result);
+                self.engine.handle_event(now, recorded);
             }
-            Stored::Committed { account, done } => {
-                let result = done.map(|_| ()).ok_or(StoreRefusal);
-                self.engine
-                    .handle_event(now, Event::Committed(account, result));
-                if let Some(entered) = done {
-                    self.accounts
-                        .entered(account, entered, &mut self.engine, now);
-                }
-                if done.is_some() {
-                    self.carry_out();
-                    // Published tokens are in the registry; unless another attempt has begun, the rest is not needed.
-                    if !self
-                        .in_flight
-                        .get(&account)
-                        .is_some_and(InFlight::is_needed)
-                    {
-                        self.in_flight.remove(&account);
-                    }
+            Stored::Committed(account, None) => {
+                let refused = Event::Committed(account, Err(StoreRefusal));
+                self.engine.handle_event(now, refused);
+            }
+            Stored::Committed(account, Some(entered)) => {
+                let engine = &mut self.engine;
+                engine.handle_event(now, Event::Committed(account, Ok(())));
+                self.accounts.entered(account, entered, engine, now);
+                self.carry_out();
+                // Published tokens are in the registry; unless another attempt has begun, the rest is not needed.
+                let in_flight = self.in_flight.get(&account);
+                if !in_flight.is_some_and(InFlight::is_needed) {
+                    self.in_flight.remove(&account);
                 }
             }
-            Stored::Discarded { account, done } => self.discarded(now, account, done),
+            Stored::Discarded(account, done) => self.discarded(now, account, done),
         }
     }
 
@@ -234,18 +213,12 @@ impl Task {
                             ..InFlight::default()
                         },
                     );
-                    self.hand(StoreJob::Claim {
-                        account,
-                        attempt,
-                        id,
-                    });
+                    self.hand(StoreJob::Claim(account, attempt, id));
                 }
                 Effect::Record(account, attempt, durable) => {
                     self.note_login(account, &durable);
-                    let entered = self
-                        .in_flight
-                        .get_mut(&account)
-                        .and_then(|in_flight| in_flight.entered.take());
+                    let in_flight = self.in_flight.get_mut(&account);
+                    let entered = in_flight.and_then(|it| it.entered.take());
                     let secrets = SecretChanges {
                         entered,
                         ..SecretChanges::default()
@@ -265,7 +238,7 @@ impl Task {
                             ..InFlight::default()
                         };
                     }
-                    self.hand(StoreJob::Release { account });
+                    self.hand(StoreJob::Release(account));
                 }
                 Effect::Publish(account, publication) => self.publish(account, publication),
                 Effect::Retire(account) => {
@@ -303,16 +276,14 @@ impl Task {
             }
             entry.take_fate(fate, granted, &durable);
         }
-        let brought = self.in_flight.get_mut(&account).and_then(|in_flight| {
-            in_flight
-                .brought
-                .take_if(|(attempt, _)| granted == Some(*attempt))
-        });
+        let in_flight = self.in_flight.get_mut(&account);
+        let brought =
+            in_flight.and_then(|it| it.granted.take_if(|(attempt, _)| granted == Some(*attempt)));
         if granted.is_some() {
             self.note_asks(account);
         }
         let secrets = SecretChanges {
-            brought,
+            granted: brought,
             entered: None,
             fate,
             forget,
@@ -345,12 +316,6 @@ impl Task {
         let Some(entry) = self.accounts.entry(account) else {
             return;
         };
-        let SecretChanges {
-            brought,
-            entered,
-            fate,
-            forget,
-        } = secrets;
         let (id, notes) = (entry.id.clone(), entry.notes.clone());
         let host = self.engine.host(account).unwrap_or(entry.hosts.0);
         let host = self.accounts.host_name(host).unwrap_or_default();
@@ -361,10 +326,7 @@ impl Task {
             durable,
             host,
             notes,
-            brought,
-            entered,
-            fate,
-            forget,
+            secrets,
         })));
     }
 
@@ -373,39 +335,18 @@ impl Task {
         let Err(job) = self.store_thread.hand(job) else {
             return;
         };
-        let stored = match job {
-            StoreJob::Claim {
-                account, attempt, ..
-            } => Stored::Claimed {
-                account,
-                attempt,
-                credential: None,
-            },
-            StoreJob::Write(write) => match write.intent_of {
-                Some(attempt) => Stored::Recorded {
-                    account: write.account,
-                    attempt,
-                    done: false,
-                },
-                None => Stored::Committed {
-                    account: write.account,
-                    done: None,
-                },
-            },
-            StoreJob::Discard { account, .. } => Stored::Discarded {
-                account,
-                done: false,
-            },
+        let refused = match job {
+            StoreJob::Claim(account, attempt, _) => Stored::Claimed(account, attempt, None),
+            StoreJob::Write(write) => write.result(None),
+            StoreJob::Discard(account, _) => Stored::Discarded(account, false),
             // Callers that wait for an answer see a closed reply channel.
-            StoreJob::Release { .. }
+            StoreJob::Release(_)
             | StoreJob::Reached(_)
             | StoreJob::Purge { .. }
-            | StoreJob::PutBack { .. } => {
-                return;
-            }
+            | StoreJob::PutBack { .. } => return,
         };
         let now = self.clock.steady();
-        self.stored(now, stored);
+        self.stored(now, refused);
     }
 }
 

@@ -14,7 +14,7 @@ use tokend_upstream::{AccessToken, Granted};
 pub(super) struct InFlight {
     pub(super) kind: Option<AttemptKind>,
     pub(super) prepared: Option<Box<Prepared>>,
-    pub(super) brought: Option<(AttemptId, Granted)>,
+    pub(super) granted: Option<(AttemptId, Granted)>,
     /// The token that is about to be published, and its grant.
     pub(super) token: Option<(GrantId, Arc<AccessToken>)>,
     /// The entered credential that the attempt tries, until it is stored with the intent.

@@ -76,17 +76,9 @@ pub(crate) enum Message {
     /// The store thread has finished a job.
     Stored(Stored),
     /// A request to a provider is ready to be sent, or cannot be made.
-    Prepared {
-        account: AccountKey,
-        attempt: AttemptId,
-        result: Result<Box<Prepared>, PrepareError>,
-    },
+    Prepared(AccountKey, AttemptId, Result<Box<Prepared>, PrepareError>),
     /// A provider answered, or did not answer.
-    Answered {
-        account: AccountKey,
-        attempt: AttemptId,
-        outcome: Box<Outcome>,
-    },
+    Answered(AccountKey, AttemptId, Box<Outcome>),
     /// Start nothing, finish running work, and report when all is done.
     Drain(oneshot::Sender<()>),
 }

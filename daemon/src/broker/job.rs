@@ -15,17 +15,13 @@ use tokend_upstream::Granted;
 #[derive(Debug)]
 pub(crate) enum StoreJob {
     /// Obtain the right to attempt.
-    Claim {
-        account: AccountKey,
-        attempt: AttemptId,
-        id: RecordKey,
-    },
+    Claim(AccountKey, AttemptId, RecordKey),
     /// Write facts, and the secrets that go with them.
     Write(Box<Write>),
     /// Release the claim.
-    Release { account: AccountKey },
+    Release(AccountKey),
     /// Drop a record that cannot be opened.
-    Discard { account: AccountKey, id: RecordKey },
+    Discard(AccountKey, RecordKey),
     /// Report when all earlier jobs are done.
     Reached(oneshot::Sender<()>),
     /// Drop the records under a name for identities that are not configured.
@@ -51,7 +47,23 @@ pub(crate) struct Write {
     /// The name of the account's provider host.
     pub(crate) host: Arc<str>,
     pub(crate) notes: Notes,
-    pub(crate) brought: Option<(AttemptId, Granted)>,
+    pub(crate) secrets: SecretChanges,
+}
+
+impl Write {
+    /// What the driver learns of this write: with the entered secrets that the record now has, unless it failed.
+    pub(crate) fn result(&self, done: Option<Entered>) -> Stored {
+        match self.intent_of {
+            Some(attempt) => Stored::Recorded(self.account, attempt, done.is_some()),
+            None => Stored::Committed(self.account, done),
+        }
+    }
+}
+
+/// The effect of a write on the stored secrets.
+#[derive(Debug, Default)]
+pub(crate) struct SecretChanges {
+    pub(crate) granted: Option<(AttemptId, Granted)>,
     /// The entered credential that the attempt of `intent_of` tries.
     pub(crate) entered: Option<LoginSecret>,
     pub(crate) fate: Option<Fate>,
@@ -62,22 +74,11 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) enum Stored {
     /// Claimed, with the secrets of the record; or refused.
-    Claimed {
-        account: AccountKey,
-        attempt: AttemptId,
-        credential: Option<Box<Credential>>,
-    },
-    /// An intent is durable, or the write failed.
-    Recorded {
-        account: AccountKey,
-        attempt: AttemptId,
-        done: bool,
-    },
-    /// An outcome is durable, or the write failed; with the entered secrets that the record now has.
-    Committed {
-        account: AccountKey,
-        done: Option<Entered>,
-    },
-    /// A record that could not be opened is gone, or removing it failed.
-    Discarded { account: AccountKey, done: bool },
+    Claimed(AccountKey, AttemptId, Option<Box<Credential>>),
+    /// Whether an intent is durable.
+    Recorded(AccountKey, AttemptId, bool),
+    /// An outcome is durable, and the record now has these entered secrets; or the write failed.
+    Committed(AccountKey, Option<Entered>),
+    /// Whether a record that could not be opened is gone.
+    Discarded(AccountKey, bool),
 }

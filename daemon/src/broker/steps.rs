@@ -69,13 +69,8 @@ impl Task {
                 Some(result) => result.map(Box::new),
                 None => Err(PrepareError::Broken),
             };
-            let _draining = own
-                .send(Message::Prepared {
-                    account,
-                    attempt,
-                    result,
-                })
-                .await;
+            let message = Message::Prepared(account, attempt, result);
+            let _draining = own.send(message).await;
         });
     }
 
@@ -134,13 +129,8 @@ impl Task {
                 None => None,
             };
             let outcome = Box::new(outcome.unwrap_or_else(Outcome::unknown));
-            let _draining = own
-                .send(Message::Answered {
-                    account,
-                    attempt,
-                    outcome,
-                })
-                .await;
+            let message = Message::Answered(account, attempt, outcome);
+            let _draining = own.send(message).await;
         });
     }
 
@@ -153,14 +143,14 @@ impl Task {
     ) {
         let Outcome {
             answer,
-            granted: brought,
+            granted,
             message,
             fingerprint,
             spent,
         } = outcome;
         self.note_message(account, message, Some((answer, fingerprint)));
-        if let Some(brought) = brought {
-            self.keep(account, attempt, brought);
+        if let Some(granted) = granted {
+            self.keep(account, attempt, granted);
         }
         if spent != SpentTokens::Nothing {
             let refresh_token = spent == SpentTokens::RefreshToken;
@@ -202,12 +192,12 @@ impl Task {
     }
 
     /// Keeps the result of a success until it is stored, and its access token until it is published.
-    fn keep(&mut self, account: AccountKey, attempt: AttemptId, brought: Granted) {
+    fn keep(&mut self, account: AccountKey, attempt: AttemptId, granted: Granted) {
         let in_flight = self.in_flight.entry(account).or_default();
-        if let Some(token) = &brought.access_token {
+        if let Some(token) = &granted.access_token {
             in_flight.token = Some((GrantId(attempt.0), Arc::clone(token)));
         }
-        in_flight.brought = Some((attempt, brought));
+        in_flight.granted = Some((attempt, granted));
     }
 
     /// Keeps a token that is about to be published.

@@ -97,14 +97,10 @@ impl StoreWork {
         let (mut writes, mut asked) = (Vec::new(), Vec::new());
         for job in batch.drain(..) {
             match job {
-                StoreJob::Claim {
-                    account,
-                    attempt,
-                    id,
-                } => self.claim(account, attempt, &id),
+                StoreJob::Claim(account, attempt, id) => self.claim(account, attempt, &id),
                 StoreJob::Write(write) => writes.push(*write),
-                StoreJob::Release { account } => self.release(account),
-                StoreJob::Discard { account, id } => self.discard(account, &id),
+                StoreJob::Release(account) => self.release(account),
+                StoreJob::Discard(account, id) => self.discard(account, &id),
                 StoreJob::Reached(reply) => asked.push(reply),
                 StoreJob::Purge { leftovers, reply } => {
                     // Not before earlier jobs.
@@ -136,11 +132,7 @@ impl StoreWork {
                 None
             }
         };
-        self.report(Stored::Claimed {
-            account,
-            attempt,
-            credential,
-        });
+        self.report(Stored::Claimed(account, attempt, credential));
     }
 
     fn open(&mut self, account: AccountKey, id: &RecordKey) -> Result<(), StoreError> {
@@ -185,7 +177,7 @@ impl StoreWork {
                 false
             }
         };
-        self.report(Stored::Discarded { account, done });
+        self.report(Stored::Discarded(account, done));
     }
 
     /// Writes everything in one transaction. An account has at most one write in flight, so no record is written twice in it.
@@ -243,14 +235,7 @@ impl StoreWork {
         if alone {
             self.release(account);
         }
-        self.report(match write.intent_of {
-            Some(attempt) => Stored::Recorded {
-                account,
-                attempt,
-                done: done.is_some(),
-            },
-            None => Stored::Committed { account, done },
-        });
+        self.report(write.result(done));
     }
 
     /// Prepares the record so that the same write can succeed the next time.
@@ -278,16 +263,17 @@ impl StoreWork {
 }
 
 fn prepare(record: &mut Record, write: &mut Write, clock: &Clock) {
-    if write.forget {
+    let secrets = &mut write.secrets;
+    if secrets.forget {
         tokend_record::forget(record);
     }
-    if let Some(fate) = write.fate {
+    if let Some(fate) = secrets.fate {
         tokend_record::settle_fate(record, fate, clock);
     }
-    if let Some((id, brought)) = write.brought.take() {
-        tokend_record::take_brought(record, id, brought, write.fate);
+    if let Some((id, granted)) = secrets.granted.take() {
+        tokend_record::take_granted(record, id, granted, secrets.fate);
     }
-    if let (Some(attempt), Some(secret)) = (write.intent_of, &write.entered) {
+    if let (Some(attempt), Some(secret)) = (write.intent_of, &secrets.entered) {
         tokend_record::take_candidate(record, attempt, secret);
     }
     tokend_record::update(record, &write.durable, &write.host, &write.notes, clock);

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokend_engine::{AccountKey, AttemptId, Engine, Fate, WaiterId};
+use tokend_engine::{AccountKey, Engine, WaiterId};
 use tokend_process::clock::Clock;
 use tokend_process::systemd::Manager;
-use tokend_proto::LoginSecret;
 use tokio::sync::oneshot;
 
 use super::in_flight::InFlight;
@@ -19,7 +18,6 @@ use crate::broker::attempt_log::Telemetry;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use crate::broker::store_thread::StoreThread;
-use tokend_upstream::Granted;
 use tokend_upstream::Upstream;
 
 /// The parts of the daemon that the driver works with.
@@ -53,13 +51,4 @@ pub(crate) struct Task {
     pub(super) in_flight: HashMap<AccountKey, InFlight>,
     pub(super) drained: Option<oneshot::Sender<()>>,
     pub(super) service_status: ServiceStatus,
-}
-
-/// The effect of a write on an account's stored secrets.
-#[derive(Debug, Default)]
-pub(super) struct SecretChanges {
-    pub(super) brought: Option<(AttemptId, Granted)>,
-    pub(super) entered: Option<LoginSecret>,
-    pub(super) fate: Option<Fate>,
-    pub(super) forget: bool,
 }

@@ -194,7 +194,7 @@ impl Task {
             let asked = self.waiters.values().any(|it| it.account == account);
             self.note(account, next_waiter(), Purpose::Discard, reply);
             if !asked {
-                self.hand(StoreJob::Discard { account, id });
+                self.hand(StoreJob::Discard(account, id));
             }
             return;
         }

@@ -9,6 +9,7 @@ use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::{Credential, MemoryStore, QuarantineReason, ScriptedFault, StoreFailure};
 
 use super::*;
+use crate::broker::job::SecretChanges;
 use crate::testing::name;
 use tokend_record::StoreReader;
 use tokend_record::{Entered, Leftovers, Notes};
@@ -60,17 +61,9 @@ impl Bench {
     }
 
     fn claim(&mut self, attempt: u64) -> Option<Box<Credential>> {
-        self.hand(StoreJob::Claim {
-            account: ACCOUNT,
-            attempt: AttemptId(attempt),
-            id: id(1),
-        });
+        self.hand(StoreJob::Claim(ACCOUNT, AttemptId(attempt), id(1)));
         match self.report() {
-            Stored::Claimed {
-                account: ACCOUNT,
-                credential,
-                ..
-            } => credential,
+            Stored::Claimed(ACCOUNT, _, credential) => credential,
             other => panic!("{other:?}"),
         }
     }
@@ -90,7 +83,7 @@ impl Bench {
             ..write(1, durable)
         })));
         match self.report() {
-            Stored::Recorded { done, .. } => done,
+            Stored::Recorded(_, _, done) => done,
             other => panic!("{other:?}"),
         }
     }
@@ -98,7 +91,7 @@ impl Bench {
     fn commit(&mut self, write: Write) -> Option<Entered> {
         self.hand(StoreJob::Write(Box::new(write)));
         match self.report() {
-            Stored::Committed { done, .. } => done,
+            Stored::Committed(_, done) => done,
             other => panic!("{other:?}"),
         }
     }
@@ -132,7 +125,10 @@ impl Bench {
             remarks: Vec::new(),
         };
         Write {
-            brought: grant.then(|| (AttemptId(attempt), Granted::of_grant(granted).unwrap())),
+            secrets: SecretChanges {
+                granted: grant.then(|| (AttemptId(attempt), Granted::of_grant(granted).unwrap())),
+                ..SecretChanges::default()
+            },
             ..write(1, durable)
         }
     }
@@ -150,10 +146,7 @@ fn write(n: u32, durable: Durable) -> Write {
         durable,
         host: "https://ads.example.com".into(),
         notes: Notes::default(),
-        brought: None,
-        entered: None,
-        fate: None,
-        forget: false,
+        secrets: SecretChanges::default(),
     }
 }
 
@@ -179,7 +172,7 @@ fn an_attempt_is_claimed_recorded_committed_and_released() {
     assert!(it.commit(it.outcome(1, true)).is_some());
     assert!(it.stored(1).intent.is_none());
     assert_eq!(refresh_token(&it.stored(1)), "rotated-1");
-    it.hand(StoreJob::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release(ACCOUNT));
     assert_eq!(
         it.claim(2).unwrap().refresh_token.unwrap().expose_secret(),
         "rotated-1"
@@ -192,7 +185,7 @@ fn on_a_full_disk_nothing_may_be_sent() {
     it.store.set_outage(Some(StoreFailure::DiskFull));
     assert!(it.claim(1).is_some(), "reading works");
     assert!(!it.intend(1));
-    it.hand(StoreJob::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release(ACCOUNT));
     assert!(it.store.read(&id(1)).unwrap().is_none());
     it.store.set_outage(None);
     assert!(it.claim(2).is_some() && it.intend(2));
@@ -254,10 +247,7 @@ fn many_accounts_are_written_in_few_transactions() {
         ))));
     }
     for _ in 1..=MANY {
-        assert!(matches!(
-            it.report(),
-            Stored::Committed { done: Some(_), .. }
-        ));
+        assert!(matches!(it.report(), Stored::Committed(_, Some(_))));
     }
     assert!((1..=MANY).all(|n| it.stored(n).failures == n));
     let commits = it.store.commits();
@@ -282,16 +272,10 @@ fn one_record_that_does_not_open_does_not_spoil_the_batch() {
         ))
         .is_some()
     );
-    it.hand(StoreJob::Discard {
-        account: ACCOUNT,
-        id: id(1),
-    });
-    assert!(matches!(it.report(), Stored::Discarded { done: true, .. }));
-    it.hand(StoreJob::Discard {
-        account: ACCOUNT,
-        id: id(1),
-    });
-    assert!(matches!(it.report(), Stored::Discarded { done: false, .. }));
+    it.hand(StoreJob::Discard(ACCOUNT, id(1)));
+    assert!(matches!(it.report(), Stored::Discarded(_, true)));
+    it.hand(StoreJob::Discard(ACCOUNT, id(1)));
+    assert!(matches!(it.report(), Stored::Discarded(_, false)));
     assert!(it.commit(write(1, Durable::default())).is_some());
 }
 
@@ -319,15 +303,21 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
     };
     it.hand(StoreJob::Write(Box::new(Write {
         intent_of: Some(attempt),
-        entered: Some(secret),
+        secrets: SecretChanges {
+            entered: Some(secret),
+            ..SecretChanges::default()
+        },
         ..write(1, durable)
     })));
-    assert!(matches!(it.report(), Stored::Recorded { done: true, .. }));
+    assert!(matches!(it.report(), Stored::Recorded(_, _, true)));
     let record = it.stored(1);
     assert!(record.credential.password.is_none(), "it is on trial");
     assert_eq!(record.candidate.unwrap().secret.expose_secret(), "hunter2");
     let takes = || Write {
-        fate: Some(Fate::Takes),
+        secrets: SecretChanges {
+            fate: Some(Fate::Takes),
+            ..SecretChanges::default()
+        },
         ..write(1, Durable::default())
     };
     assert!(it.commit(takes()).is_none(), "the store refuses");
@@ -344,7 +334,7 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
         record.credential.password.unwrap().expose_secret(),
         "hunter2"
     );
-    it.hand(StoreJob::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release(ACCOUNT));
     let pace = Tat(it.clock.steady().after(Duration::from_secs(60)));
     let durable = Durable {
         logins: pace,
@@ -352,7 +342,10 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
     };
     assert_eq!(
         it.commit(Write {
-            forget: true,
+            secrets: SecretChanges {
+                forget: true,
+                ..SecretChanges::default()
+            },
             ..write(1, durable)
         }),
         Some(Entered::default())
@@ -373,8 +366,8 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
 fn a_store_thread_that_is_gone_gives_the_job_back() {
     let (jobs, receiver) = mpsc::channel(1);
     drop(receiver);
-    let job = StoreThread(jobs).hand(StoreJob::Release { account: ACCOUNT });
-    assert!(matches!(job, Err(StoreJob::Release { account: ACCOUNT })));
+    let job = StoreThread(jobs).hand(StoreJob::Release(ACCOUNT));
+    assert!(matches!(job, Err(StoreJob::Release(ACCOUNT))));
 }
 
 #[test]
@@ -387,7 +380,7 @@ fn what_was_given_before_is_done_when_the_store_says_so() {
     assert!(matches!(claimed, Err(StoreError::Claimed { .. })));
     let durable = Durable::default();
     it.hand(StoreJob::Write(Box::new(write(2, durable))));
-    it.hand(StoreJob::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release(ACCOUNT));
     let (reply, done) = tokio::sync::oneshot::channel();
     it.hand(StoreJob::Reached(reply));
     done.blocking_recv().unwrap();
@@ -406,7 +399,7 @@ fn a_purge_drops_what_was_written_before_it_and_nothing_that_comes_after() {
     it.claim(1).unwrap();
     assert!(it.intend(1));
     assert!(it.commit(it.outcome(1, true)).is_some());
-    it.hand(StoreJob::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release(ACCOUNT));
     let (reply, done) = tokio::sync::oneshot::channel();
     it.hand(StoreJob::Reached(reply));
     done.blocking_recv().unwrap();
