@@ -89,11 +89,8 @@ pub fn purge(store: &dyn Store, leftovers: &Leftovers) -> Result<(), StoreError>
                 expected: version,
                 record: Some(&record),
             };
-            store
-                .commit(&[commit])
-                .into_iter()
-                .collect::<Result<Vec<_>, _>>()
-                .map(drop)
+            let mut results = store.commit(&[commit]).into_iter();
+            results.try_for_each(|result| result.map(drop))
         });
         store.release(claim);
         purged?;

@@ -145,25 +145,29 @@ pub struct Restored {
 }
 
 /// Restores a record: every time moves to the monotonic clock.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one field after the other, so that none is forgotten"
-)]
 pub fn restore(record: &Record, clock: &Clock) -> Restored {
     let at = |wall| clock.restore(&record.anchor, wall).at;
+    let written = clock.restore(&record.anchor, record.anchor.wall_ms);
     // If the clock is behind the time of writing, the token's age is unknown, so the token does not count as valid.
-    let known = clock
-        .restore(&record.anchor, record.anchor.wall_ms)
-        .elapsed
-        .is_some();
-    let (held, token) = record
-        .grant
-        .as_ref()
-        .filter(|_| known)
-        .and_then(|grant| held(grant, at))
-        .unzip();
+    let grant = (record.grant.as_ref()).filter(|_| written.elapsed.is_some());
+    let (held, token) = grant.and_then(|grant| held(grant, at)).unzip();
+    Restored {
+        durable: Durable {
+            overtaken: held.is_some() && grant.is_some_and(|grant| grant.overtaken),
+            held,
+            ..facts(record, at)
+        },
+        host_unknown: record.host.is_none(),
+        notes: notes(record),
+        token,
+    }
+}
+
+/// The facts of a record, except those of its access token.
+fn facts(record: &Record, at: impl Fn(i64) -> Timestamp + Copy) -> Durable {
     let credential = &record.credential;
-    let durable = Durable {
+    let spare = credential.spare_refresh_token.is_some();
+    Durable {
         attempts: Tat(at(record.pace.attempts_tat)),
         logins: Tat(at(record.pace.logins_tat)),
         host: Tat(at(record.pace.host_tat)),
@@ -172,27 +176,16 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
             attempt: AttemptId(intent.attempt),
             kind: kind(intent.kind),
         }),
-        overtaken: held.is_some() && record.grant.as_ref().is_some_and(|grant| grant.overtaken),
-        held,
+        overtaken: false,
+        held: None,
         refresh: credential.refresh_token.as_ref().map(|_| RefreshToken {
             expires: credential.refresh_expires_at.map(at),
             in_doubt: credential.refresh_in_doubt,
             refused: credential.refresh_refused,
         }),
-        candidate: record.candidate.as_ref().map(|candidate| Candidate {
-            attempt: AttemptId(candidate.attempt),
-            kind: match candidate.kind {
-                store::CandidateKind::RefreshToken => AttemptKind::Refresh,
-                store::CandidateKind::Password | store::CandidateKind::ClientSecret => {
-                    AttemptKind::Login
-                }
-            },
-            same: candidate.kind == store::CandidateKind::RefreshToken
-                && (credential.refresh_token.as_ref())
-                    .is_some_and(|held| held.expose_secret() == candidate.secret.expose_secret()),
-        }),
-        spare: credential.spare_refresh_token.is_some(),
-        spare_unsent: credential.spare_refresh_token.is_some() && credential.spare_unsent,
+        candidate: (record.candidate.as_ref()).map(|it| candidate(it, credential)),
+        spare,
+        spare_unsent: spare && credential.spare_unsent,
         block: record.block.as_ref().map(|block| match block.reason {
             store::BlockReason::CredentialRejected => Block::CredentialRejected,
             store::BlockReason::Misconfigured => Block::Misconfigured,
@@ -203,49 +196,49 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
             until: at(until),
             by_provider: record.deferred_by_provider,
         }),
-        no_verdict: record
-            .no_verdict
-            .as_ref()
-            .map_or_else(NoVerdict::default, |stored| NoVerdict {
+        no_verdict: (record.no_verdict.as_ref()).map_or_else(NoVerdict::default, |stored| {
+            NoVerdict {
                 refreshes: stored.refreshes,
                 logins: stored.logins,
                 logins_from: stored.logins_from.map(at),
                 lost_logins: stored.lost_logins,
                 login_refused: stored.login_refused,
                 login_misconfigured: stored.login_misconfigured,
-            }),
-    };
-    let made_with: Option<Box<str>> = record
-        .no_verdict
-        .as_ref()
-        .map(|stored| stored.fingerprint.as_str())
-        .filter(|fingerprint| !fingerprint.is_empty())
-        .map(Into::into);
-    let notes = Notes {
+            }
+        }),
+    }
+}
+
+fn candidate(stored: &store::StoredCandidate, credential: &store::Credential) -> Candidate {
+    let is_refresh_token = stored.kind == store::CandidateKind::RefreshToken;
+    let is_held = |held: &SecretString| held.expose_secret() == stored.secret.expose_secret();
+    Candidate {
+        attempt: AttemptId(stored.attempt),
+        kind: match is_refresh_token {
+            true => AttemptKind::Refresh,
+            false => AttemptKind::Login,
+        },
+        same: is_refresh_token && credential.refresh_token.as_ref().is_some_and(is_held),
+    }
+}
+
+fn notes(record: &Record) -> Notes {
+    let unanswered = record.no_verdict.as_ref();
+    let unanswered = unanswered.filter(|stored| !stored.fingerprint.is_empty());
+    Notes {
         was_short: false,
         last_attempt: record.last_attempt.clone(),
         message: record.provider_message.as_deref().map(Into::into),
-        fingerprint: record
-            .block
-            .as_ref()
-            .map(|block| block.fingerprint.as_str().into()),
-        no_verdict: made_with.clone(),
-        refused: made_with.map(|fingerprint| {
-            let stored = record.no_verdict.as_ref();
-            let message = stored.and_then(|stored| stored.provider_message.as_deref());
+        fingerprint: (record.block.as_ref()).map(|block| block.fingerprint.as_str().into()),
+        no_verdict: unanswered.map(|stored| stored.fingerprint.as_str().into()),
+        refused: unanswered.map(|stored| {
             Box::new(RefusedLogin {
-                fingerprint,
-                message: message.map(Into::into),
+                fingerprint: stored.fingerprint.as_str().into(),
+                message: stored.provider_message.as_deref().map(Into::into),
             })
         }),
         entered: entered(record),
         asks: record.asks.as_deref().and_then(Asks::parse),
-    };
-    Restored {
-        durable,
-        host_unknown: record.host.is_none(),
-        notes,
-        token,
     }
 }
 
@@ -267,11 +260,6 @@ fn held(
     Some((facts, (facts.grant, Arc::new(token))))
 }
 
-/// A record for an account that has none yet.
-pub fn blank(identity: &str, clock: &Clock) -> Record {
-    Record::new(clock.anchor(), identity)
-}
-
 /// Which secrets of the record a person entered.
 pub fn entered(record: &Record) -> Entered {
     Entered {
@@ -281,14 +269,10 @@ pub fn entered(record: &Record) -> Entered {
 }
 
 /// Updates a record from the facts. Secrets that the facts do not mention are dropped.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one field after the other, so that none is forgotten"
-)]
 pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes, clock: &Clock) {
     let anchor = clock.anchor();
     let wall = |at: Timestamp| clock.to_wall_at(&anchor, at);
-    record.anchor = anchor.clone();
+    let since = record.block.as_ref().map(|block| block.since);
     record.pace = store::PaceState {
         attempts_tat: wall(durable.attempts.0),
         logins_tat: wall(durable.logins.0),
@@ -299,13 +283,11 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
     record.intent = durable.intent.map(|intent| store::StoredIntent {
         attempt: intent.attempt.0,
         kind: stored_kind(intent.kind),
-        begun_at: record.anchor.wall_ms,
+        begun_at: anchor.wall_ms,
     });
     // A token other than the held one is a token that was given up.
-    record.grant = record
-        .grant
-        .take()
-        .zip(durable.held)
+    let grant = record.grant.take().zip(durable.held);
+    record.grant = grant
         .filter(|(grant, held)| grant.id == held.grant.0)
         .map(|(grant, held)| store::StoredGrant {
             issued_at: wall(held.issued),
@@ -313,61 +295,61 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
             overtaken: durable.overtaken,
             ..grant
         });
-    match durable.refresh {
-        Some(refresh) => {
-            record.credential.refresh_expires_at = refresh.expires.map(wall);
-            record.credential.refresh_in_doubt = refresh.in_doubt;
-            record.credential.refresh_refused = refresh.refused;
-        }
-        None => {
-            record.credential.refresh_token = None;
-            record.credential.refresh_expires_at = None;
-            record.credential.refresh_in_doubt = false;
-            record.credential.refresh_refused = false;
-        }
-    }
+    update_credential(&mut record.credential, durable, wall);
     record.candidate = (record.candidate.take()).filter(|_| durable.candidate.is_some());
-    record.credential.spare_refresh_token =
-        (record.credential.spare_refresh_token.take()).filter(|_| durable.spare);
-    record.credential.spare_unsent = durable.spare && durable.spare_unsent;
     record.block = durable.block.map(|block| store::StoredBlock {
         reason: match block {
             Block::CredentialRejected => store::BlockReason::CredentialRejected,
             Block::Misconfigured => store::BlockReason::Misconfigured,
         },
-        since: record
-            .block
-            .as_ref()
-            .map_or(record.anchor.wall_ms, |block| block.since),
+        since: since.unwrap_or(anchor.wall_ms),
         fingerprint: notes.fingerprint.as_deref().unwrap_or_default().to_owned(),
     });
-    record.problem = durable
-        .problem
-        .map(|problem| problem_name(problem).to_owned());
+    record.problem = durable.problem.map(|it| problem_name(it).to_owned());
     record.failures = durable.failures;
     record.deferred_until = durable.deferral.map(|deferral| wall(deferral.until));
-    record.deferred_by_provider = durable
-        .deferral
-        .is_some_and(|deferral| deferral.by_provider);
-    record.no_verdict = (!durable.no_verdict.is_none()).then(|| store::StoredNoVerdict {
-        refreshes: durable.no_verdict.refreshes,
-        logins: durable.no_verdict.logins,
-        logins_from: durable.no_verdict.logins_from.map(wall),
-        lost_logins: durable.no_verdict.lost_logins,
-        login_refused: durable.no_verdict.login_refused,
-        login_misconfigured: durable.no_verdict.login_misconfigured,
-        fingerprint: notes
-            .made_with(durable.no_verdict)
-            .unwrap_or_default()
-            .to_owned(),
-        provider_message: (notes.refused.as_ref())
-            .filter(|_| stopped_by_refusal(durable.no_verdict))
-            .and_then(|login| login.message.as_deref())
-            .map(str::to_owned),
-    });
+    record.deferred_by_provider = durable.deferral.is_some_and(|it| it.by_provider);
+    record.no_verdict = stored_no_verdict(durable.no_verdict, notes, wall);
     record.asks = notes.asks.map(|asks| asks.to_string());
     record.provider_message = notes.message.as_deref().map(str::to_owned);
     record.last_attempt.clone_from(&notes.last_attempt);
+    record.anchor = anchor;
+}
+
+fn update_credential(
+    credential: &mut store::Credential,
+    durable: &Durable,
+    wall: impl Fn(Timestamp) -> i64,
+) {
+    let refresh = durable.refresh;
+    credential.refresh_token = (credential.refresh_token.take()).filter(|_| refresh.is_some());
+    credential.refresh_expires_at = refresh.and_then(|it| it.expires).map(wall);
+    credential.refresh_in_doubt = refresh.is_some_and(|it| it.in_doubt);
+    credential.refresh_refused = refresh.is_some_and(|it| it.refused);
+    let spare = credential.spare_refresh_token.take();
+    credential.spare_refresh_token = spare.filter(|_| durable.spare);
+    credential.spare_unsent = durable.spare && durable.spare_unsent;
+}
+
+fn stored_no_verdict(
+    no_verdict: NoVerdict,
+    notes: &Notes,
+    wall: impl Fn(Timestamp) -> i64,
+) -> Option<store::StoredNoVerdict> {
+    let refused = notes.refused.as_ref();
+    let refused = refused.filter(|_| stopped_by_refusal(no_verdict));
+    (!no_verdict.is_none()).then(|| store::StoredNoVerdict {
+        refreshes: no_verdict.refreshes,
+        logins: no_verdict.logins,
+        logins_from: no_verdict.logins_from.map(wall),
+        lost_logins: no_verdict.lost_logins,
+        login_refused: no_verdict.login_refused,
+        login_misconfigured: no_verdict.login_misconfigured,
+        fingerprint: (notes.made_with(no_verdict)).unwrap_or_default().to_owned(),
+        provider_message: refused
+            .and_then(|login| login.message.as_deref())
+            .map(str::to_owned),
+    })
 }
 
 /// Puts the secrets of a success into the record; [`update`] adds its times.

@@ -19,9 +19,6 @@ impl StoreReader {
     }
 
     /// As [`Store::for_each`].
-    ///
-    /// # Errors
-    /// As there.
     pub fn for_each(
         &self,
         visit: &mut dyn FnMut(AccountId, Version, Record),
@@ -30,17 +27,11 @@ impl StoreReader {
     }
 
     /// As [`Store::read`].
-    ///
-    /// # Errors
-    /// As there.
     pub fn read(&self, id: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
         self.0.read(id)
     }
 
     /// As [`Store::strayed`].
-    ///
-    /// # Errors
-    /// As there.
     pub fn strayed(
         &self,
         accounts: &[AccountId],
@@ -50,9 +41,6 @@ impl StoreReader {
     }
 
     /// As [`Store::in_place`].
-    ///
-    /// # Errors
-    /// As there.
     pub fn in_place(&self) -> Result<(), StoreError> {
         self.0.in_place()
     }

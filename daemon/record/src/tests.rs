@@ -113,7 +113,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
 const HOST: &str = "https://ads.example.com";
 
 fn written(durable: &Durable, clock: &Clock) -> Record {
-    let mut record = blank("ads#1", clock);
+    let mut record = Record::new(clock.anchor(), "ads#1");
     take_granted(
         &mut record,
         durable.last_attempt,
@@ -300,7 +300,7 @@ fn tried(record: &mut Record, secret: LoginSecret, fate: Fate, clock: &Clock) {
 #[test]
 fn what_a_person_entered_takes_its_place_when_it_is_granted_and_not_before() {
     let (clock, hands) = started();
-    let mut record = blank("ads#1", &clock);
+    let mut record = Record::new(clock.anchor(), "ads#1");
     hands.advance(Duration::from_secs(60));
     let password = LoginSecret::Password(SecretText::new("pw").unwrap());
     take_candidate(&mut record, AttemptId(1), &password);
@@ -414,7 +414,7 @@ fn every_problem_has_a_name_of_its_own() {
 #[test]
 fn an_attempt_that_was_under_way_counts_for_its_login_under_whatever_name() {
     let (clock, fake) = started();
-    let mut record = blank("identity", &clock);
+    let mut record = Record::new(clock.anchor(), "identity");
     assert_eq!(
         (
             spent(&record, &clock).attempt_by,

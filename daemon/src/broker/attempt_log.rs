@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use tokend_config::AuditEvent;
+use tokend_config::{Account, AuditEvent};
 use tokend_engine::{AttemptCause, AttemptOutcome, Attempted, ProviderAnswer, Timestamp};
 use tokend_store::StoredAttempt;
 
 use crate::broker::accounts::AccountEntry;
 use crate::broker::wording::duration;
-use tokend_audit::Audit;
+use tokend_audit::{Audit, Event, Outcome};
 use tokend_metrics::Counters;
 use tokend_process::clock::Clock;
 
@@ -22,10 +22,6 @@ pub(crate) struct Telemetry {
 }
 
 /// Notes a finished attempt; writes its log line and its audit record.
-#[expect(
-    clippy::too_many_lines,
-    reason = "the line, the count and the record of one attempt, from the same values"
-)]
 pub(crate) fn note(
     entry: &mut AccountEntry,
     attempted: &Attempted,
@@ -35,52 +31,56 @@ pub(crate) fn note(
     let Telemetry { audit, counters } = telemetry;
     let attempt = attempted.attempt;
     let took = attempted.ended.since(attempt.began);
-    let ended_as = AttemptOutcome::of(attempted.answer);
-    let outcome = ended_as.as_str();
-    let said = match attempt.cause {
-        // These words are about the entered credential, which is not the account's.
-        AttemptCause::Entered => entry
-            .trial
-            .as_ref()
-            .and_then(|said| said.message.as_deref()),
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let outcome = AttemptOutcome::of(attempted.answer);
+    let message = match attempt.cause {
+        // This message is about the entered credential, which is not the account's.
+        AttemptCause::Entered => entry.trial.as_ref().and_then(|it| it.message.as_deref()),
         AttemptCause::Get | AttemptCause::Ahead | AttemptCause::Rejected | AttemptCause::Forced => {
             entry.notes.message.as_deref()
         }
     };
-    let message = said.unwrap_or_default();
-    let kind = attempt.kind.as_str();
-    let reason = attempt.cause.as_str();
+    let message = message.unwrap_or_default();
+    let account = &entry.served.account;
     let next = next(attempted.next, attempted.ended, clock);
-    let account = entry.served.account.name.as_str();
-    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    match attempted.answer {
-        Some(ProviderAnswer::Granted(facts)) => {
-            let lifetime = facts
-                .lifetime
-                .map_or_else(|| "unknown".to_owned(), duration);
-            tracing::info!(
-                account,
-                attempt = attempt.id.0,
-                kind,
-                reason,
-                outcome,
-                took_ms,
-                lifetime,
-                next,
-                "attempt"
-            );
-            if !message.is_empty() {
-                tracing::warn!(
-                    account,
-                    attempt = attempt.id.0,
-                    told = message,
-                    "not all of the provider's answer could be used"
-                );
-            }
-        }
-        _ => tracing::warn!(
+    log(account, attempted, outcome, took_ms, message, &next);
+    let dialect = account.dialect.name();
+    let tried = entry.tried.get_or_insert_default();
+    counters.attempted(dialect, attempt.kind, outcome, took, tried);
+    if audit.wants(AuditEvent::Attempt) {
+        audit.note(audited(account, attempted, outcome, took_ms, message));
+    }
+    entry.notes.last_attempt = Some(StoredAttempt {
+        id: attempt.id.0,
+        kind: tokend_record::stored_kind(attempt.kind),
+        at: clock.to_wall(attempt.began),
+        duration_ms: took_ms,
+        outcome: match message {
+            "" => outcome.as_str().to_owned(),
+            message => format!("{}: {message}", outcome.as_str()),
+        },
+    });
+}
+
+fn log(
+    account: &Account,
+    attempted: &Attempted,
+    outcome: AttemptOutcome,
+    took_ms: u64,
+    message: &str,
+    next: &str,
+) {
+    let (account, attempt) = (account.name.as_str(), attempted.attempt);
+    let (kind, reason, outcome) = (
+        attempt.kind.as_str(),
+        attempt.cause.as_str(),
+        outcome.as_str(),
+    );
+    let attempt = attempt.id.0;
+    let Some(ProviderAnswer::Granted(facts)) = attempted.answer else {
+        tracing::warn!(
             account,
-            attempt = attempt.id.0,
+            attempt,
             kind,
             reason,
             outcome,
@@ -88,43 +88,47 @@ pub(crate) fn note(
             took_ms,
             next,
             "attempt"
-        ),
+        );
+        return;
+    };
+    let lifetime = facts
+        .lifetime
+        .map_or_else(|| "unknown".to_owned(), duration);
+    tracing::info!(
+        account, attempt, kind, reason, outcome, took_ms, lifetime, next, "attempt"
+    );
+    if !message.is_empty() {
+        tracing::warn!(
+            account,
+            attempt,
+            told = message,
+            "not all of the provider's answer could be used"
+        );
     }
-    let dialect = entry.served.account.dialect.name();
-    let tried = entry.tried.get_or_insert_default();
-    counters.attempted(dialect, attempt.kind, ended_as, took, tried);
-    if audit.wants(AuditEvent::Attempt) {
-        audit.note(tokend_audit::Event {
-            account: Some(entry.served.account.name.clone()),
-            forced: Some(matches!(
-                attempt.cause,
-                AttemptCause::Forced | AttemptCause::Entered
-            )),
-            attempt: Some(Box::new(tokend_audit::Attempt {
-                id: attempt.id.0,
-                kind: attempt.kind,
-                cause: attempt.cause,
-                took_ms,
-                dialect: entry.served.account.dialect.name().into(),
-            })),
-            detail: (!message.is_empty()).then(|| message.into()),
-            ..tokend_audit::Event::new(
-                AuditEvent::Attempt,
-                tokend_audit::Outcome::Attempt(ended_as),
-            )
-        });
+}
+
+fn audited(
+    account: &Account,
+    attempted: &Attempted,
+    outcome: AttemptOutcome,
+    took_ms: u64,
+    message: &str,
+) -> Event {
+    let attempt = attempted.attempt;
+    let by_person = matches!(attempt.cause, AttemptCause::Forced | AttemptCause::Entered);
+    Event {
+        account: Some(account.name.clone()),
+        forced: Some(by_person),
+        attempt: Some(Box::new(tokend_audit::Attempt {
+            id: attempt.id.0,
+            kind: attempt.kind,
+            cause: attempt.cause,
+            took_ms,
+            dialect: account.dialect.name().into(),
+        })),
+        detail: (!message.is_empty()).then(|| message.into()),
+        ..Event::new(AuditEvent::Attempt, Outcome::Attempt(outcome))
     }
-    entry.notes.last_attempt = Some(StoredAttempt {
-        id: attempt.id.0,
-        kind: tokend_record::stored_kind(attempt.kind),
-        at: clock.to_wall(attempt.began),
-        duration_ms: took_ms,
-        outcome: if message.is_empty() {
-            outcome.to_owned()
-        } else {
-            format!("{outcome}: {message}")
-        },
-    });
 }
 
 /// When the next attempt may be made, for the log.

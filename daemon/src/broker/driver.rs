@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokend_engine::{
     AccountKey, AttemptId, AttemptKind, ClaimRefusal, Commit, Durable, Effect, Engine, Event,
-    StoreRefusal, Timestamp,
+    StoreRefusal, Timestamp, WaiterId,
 };
 use tokio::sync::mpsc;
 
@@ -31,30 +31,21 @@ const BATCH: usize = 128;
 impl Task {
     /// A driver without accounts. The seed is for the jitter of refreshes.
     pub(crate) fn new(seed: u64, parts: DriverParts) -> Self {
-        let DriverParts {
-            registry,
-            clock,
-            telemetry,
-            store_thread,
-            upstream,
-            own,
-            manager,
-        } = parts;
         Self {
             engine: Engine::new(seed),
             accounts: Accounts::default(),
-            registry,
-            clock,
-            telemetry,
-            store_thread,
-            upstream,
-            own,
+            registry: parts.registry,
+            clock: parts.clock,
+            telemetry: parts.telemetry,
+            store_thread: parts.store_thread,
+            upstream: parts.upstream,
+            own: parts.own,
             waiters: HashMap::new(),
             shares: Shares::default(),
             reports: Reports::default(),
             in_flight: HashMap::new(),
             drained: None,
-            service_status: ServiceStatus::new(manager),
+            service_status: ServiceStatus::new(parts.manager),
         }
     }
 
@@ -92,7 +83,6 @@ impl Task {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each message")]
     fn take(&mut self, message: Message) {
         let now = self.clock.steady();
         match message {
@@ -103,20 +93,7 @@ impl Task {
                 demand,
                 want,
                 reply,
-            } => {
-                if !self.token_wanted(now, (account, waiter), uid, want, reply) {
-                    return;
-                }
-                self.engine.handle_event(
-                    now,
-                    Event::Wanted {
-                        account,
-                        waiter,
-                        demand,
-                        want,
-                    },
-                );
-            }
+            } => self.token_wanted(now, (account, waiter), uid, demand, want, reply),
             Message::Left(account, waiter) => self.left(now, account, waiter),
             Message::Asked(account) => self.engine.handle_event(now, Event::Asked(account)),
             Message::Login {
@@ -193,27 +170,12 @@ impl Task {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
     pub(crate) fn carry_out(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             self.service_status.note_change();
             match effect {
                 Effect::Claim(account, attempt, kind, entered_by) => {
-                    let Some(id) = self.accounts.entry(account).map(|entry| entry.id.clone())
-                    else {
-                        continue;
-                    };
-                    let entered = entered_by.and_then(|waiter| self.entered_by(waiter));
-                    self.in_flight.insert(
-                        account,
-                        InFlight {
-                            kind: Some(kind),
-                            entered,
-                            trial: entered_by,
-                            ..InFlight::default()
-                        },
-                    );
-                    self.hand(StoreJob::Claim(account, attempt, id));
+                    self.claim(account, attempt, kind, entered_by);
                 }
                 Effect::Record(account, attempt, durable) => {
                     self.note_login(account, &durable);
@@ -230,16 +192,7 @@ impl Task {
                     self.send(account, attempt);
                 }
                 Effect::Commit(account, commit) => self.commit(account, *commit),
-                Effect::Release(account, _) => {
-                    if let Some(in_flight) = self.in_flight.get_mut(&account) {
-                        // From here on only a grant that is about to be published is needed.
-                        *in_flight = InFlight {
-                            token: in_flight.token.take(),
-                            ..InFlight::default()
-                        };
-                    }
-                    self.hand(StoreJob::Release(account));
-                }
+                Effect::Release(account, _) => self.release(account),
                 Effect::Publish(account, publication) => self.publish(account, publication),
                 Effect::Retire(account) => {
                     if let Some(entry) = self.accounts.entry_mut(account) {
@@ -260,6 +213,37 @@ impl Task {
                 }
             }
         }
+    }
+
+    fn claim(
+        &mut self,
+        account: AccountKey,
+        attempt: AttemptId,
+        kind: AttemptKind,
+        entered_by: Option<WaiterId>,
+    ) {
+        let Some(id) = self.accounts.entry(account).map(|entry| entry.id.clone()) else {
+            return;
+        };
+        let in_flight = InFlight {
+            kind: Some(kind),
+            entered: entered_by.and_then(|waiter| self.entered_by(waiter)),
+            trial: entered_by,
+            ..InFlight::default()
+        };
+        self.in_flight.insert(account, in_flight);
+        self.hand(StoreJob::Claim(account, attempt, id));
+    }
+
+    fn release(&mut self, account: AccountKey) {
+        if let Some(in_flight) = self.in_flight.get_mut(&account) {
+            // From here on only a grant that is about to be published is needed.
+            *in_flight = InFlight {
+                token: in_flight.token.take(),
+                ..InFlight::default()
+            };
+        }
+        self.hand(StoreJob::Release(account));
     }
 
     fn commit(&mut self, account: AccountKey, commit: Commit) {

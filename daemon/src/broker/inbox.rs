@@ -97,6 +97,17 @@ pub(crate) enum DriverAnswer {
     Fault(Box<Fault>),
 }
 
+impl DriverAnswer {
+    pub(crate) fn fault(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+
+    /// An account was forgotten.
+    pub(crate) fn forgotten(account: &AccountName) -> Self {
+        Self::Done(format!("account {account} is forgotten"))
+    }
+}
+
 /// A client that waits for a token. If the wait ends without an answer, the driver hears of it, so that clients that left are not counted.
 #[derive(Debug)]
 pub(crate) struct Waiter {

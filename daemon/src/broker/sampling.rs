@@ -4,15 +4,14 @@
 
 use std::sync::Arc;
 
-use tokend_engine::{AccountKey, Timestamp};
+use tokend_engine::{AccountKey, Timestamp, View};
 use tokend_proto::{AccountName, AccountStatus};
 
 use super::task::Task;
-use crate::broker::registry::ServedAccount;
+use crate::broker::accounts::AccountEntry;
 use crate::broker::status;
 use crate::broker::wording::FaultText;
 use tokend_metrics::Sample;
-use tokend_record::Notes;
 
 impl Task {
     pub(super) fn status(
@@ -22,24 +21,29 @@ impl Task {
     ) -> Vec<AccountStatus> {
         let status = |(key, _): &(AccountKey, AccountName)| {
             let entry = self.accounts.entry(*key)?;
-            let fault_text = self.fault_text(&entry.served, &entry.notes);
-            match (&entry.quarantined, self.engine.view(*key, now)) {
-                (Some(reason), _) => Some(status::quarantined(&fault_text, reason)),
-                (None, view) => Some(status::of(&fault_text, &entry.served, &view?, now)),
-            }
+            self.status_of(entry, self.engine.view(*key, now).as_ref(), now)
         };
         accounts.iter().filter_map(status).collect()
+    }
+
+    fn status_of(
+        &self,
+        entry: &AccountEntry,
+        view: Option<&View>,
+        now: Timestamp,
+    ) -> Option<AccountStatus> {
+        let fault_text = self.fault_text(entry);
+        match &entry.quarantined {
+            Some(reason) => Some(status::quarantined(&fault_text, reason)),
+            None => Some(status::of(&fault_text, &entry.served, view?, now)),
+        }
     }
 
     pub(super) fn samples(&self, now: Timestamp, accounts: &[AccountKey]) -> Vec<Sample> {
         let sample = |key: &AccountKey| {
             let entry = self.accounts.entry(*key)?;
-            let fault_text = self.fault_text(&entry.served, &entry.notes);
             let view = self.engine.view(*key, now);
-            let status = match (&entry.quarantined, &view) {
-                (Some(reason), _) => status::quarantined(&fault_text, reason),
-                (None, view) => status::of(&fault_text, &entry.served, view.as_ref()?, now),
-            };
+            let status = self.status_of(entry, view.as_ref(), now)?;
             let view = view.filter(|_| entry.quarantined.is_none());
             let rest = view.and_then(|view| view.earliest).map(|at| at.since(now));
             Some(Sample {
@@ -50,7 +54,7 @@ impl Task {
                 attempts_left: status.attempts.left,
                 logins_left: status.logins.left,
                 failures: view.map_or(0, |view| view.failures),
-                rest_ms: rest.map(|rest| u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)),
+                rest_ms: rest.map(status::millis),
                 waiters: status.waiters,
                 unpersisted: status.unpersisted,
                 tried: entry.tried.as_deref().copied().unwrap_or_default(),
@@ -59,18 +63,15 @@ impl Task {
         accounts.iter().filter_map(sample).collect()
     }
 
-    pub(super) fn fault_text<'a>(
-        &'a self,
-        served: &'a ServedAccount,
-        notes: &'a Notes,
-    ) -> FaultText<'a> {
+    pub(super) fn fault_text<'a>(&'a self, entry: &'a AccountEntry) -> FaultText<'a> {
+        let key = entry.served.key;
         let now = self.clock.steady();
-        let view = self.engine.view(served.key, now);
+        let view = self.engine.view(key, now);
         FaultText {
-            account: &served.account,
-            notes,
+            account: &entry.served.account,
+            notes: &entry.notes,
             clock: &self.clock,
-            withheld: self.engine.withheld(served.key, now),
+            withheld: self.engine.withheld(key, now),
             blocked: view.is_some_and(|view| view.block.is_some()),
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokend_engine::{Activity, Rate, Timestamp, View};
+use tokend_engine::{Activity, Pace, Rate, Timestamp, View, WaiterFault};
 use tokend_proto::{AccountState, AccountStatus, AttemptKind, FaultCode, LastAttempt, PaceStatus};
 use tokend_store as store;
 
@@ -20,36 +20,25 @@ pub(crate) fn of(
     now: Timestamp,
 ) -> AccountStatus {
     let published = served.cell.token();
-    let token = published
-        .as_ref()
-        .filter(|token| token.held.is_good(now, None));
+    let token = (published.as_ref()).filter(|token| token.held.is_good(now, None));
     let expires = token.and_then(|token| token.held.expires);
-    let problem = view.stop.map(|stop| fault_text.tell(stop)).or_else(|| {
-        let problem = view.problem?;
-        let retry = view
-            .earliest
-            .filter(|earliest| *earliest > now)
-            .unwrap_or(now);
-        Some(fault_text.tell(tokend_engine::WaiterFault::Failed { problem, retry }))
-    });
-    let state = state(
-        view,
-        token.is_some(),
-        problem.as_ref().map(|fault| fault.code),
-        now,
-    );
+    let failed = || {
+        let (problem, retry) = (view.problem?, view.earliest.unwrap_or(now).max(now));
+        Some(WaiterFault::Failed { problem, retry })
+    };
+    let problem = view.stop.or_else(failed).map(|why| fault_text.tell(why));
+    let code = problem.as_ref().map(|fault| fault.code);
+    let state = state(view, token.is_some(), code, now);
     // No other line of a status shows the rate limit of a host.
-    let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
     let problem = problem.or_else(|| {
-        held.then(|| {
-            fault_text.tell(tokend_engine::WaiterFault::Paced {
-                retry: view.host,
-                by: tokend_engine::Pace::Host(
-                    view.kind.unwrap_or(tokend_engine::AttemptKind::Login),
-                ),
-                problem: None,
-            })
-        })
+        let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
+        let kind = view.kind.unwrap_or(tokend_engine::AttemptKind::Login);
+        let paced = WaiterFault::Paced {
+            retry: view.host,
+            by: Pace::Host(kind),
+            problem: None,
+        };
+        held.then(|| fault_text.tell(paced))
     });
     AccountStatus {
         state,
@@ -107,13 +96,12 @@ fn blank(fault_text: &FaultText<'_>) -> AccountStatus {
 }
 
 fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestamp) -> AccountState {
+    let waits = view.earliest.is_some_and(|earliest| earliest > now);
     match (view.activity, view.stop, problem) {
         (Activity::Unsaved, _, _) => AccountState::Unpersisted,
-        (
-            _,
-            Some(tokend_engine::WaiterFault::Misconfigured | tokend_engine::WaiterFault::Unfit),
-            _,
-        ) => AccountState::Misconfigured,
+        (_, Some(WaiterFault::Misconfigured | WaiterFault::Unfit), _) => {
+            AccountState::Misconfigured
+        }
         // A held token is served until it expires, whatever state comes next.
         (_, Some(_), _) if !has_token => AccountState::LoginRequired,
         (Activity::Queued, _, None) if !has_token && view.host > now => AccountState::Paced,
@@ -122,10 +110,8 @@ fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestam
         }
         _ if has_token => AccountState::Valid,
         (_, _, Some(FaultCode::InDoubt)) => AccountState::InDoubt,
-        (_, _, Some(_)) if view.earliest.is_some_and(|earliest| earliest > now) => {
-            AccountState::BackingOff
-        }
-        _ if view.earliest.is_some_and(|earliest| earliest > now) => AccountState::Paced,
+        (_, _, Some(_)) if waits => AccountState::BackingOff,
+        _ if waits => AccountState::Paced,
         _ => AccountState::Idle,
     }
 }
@@ -155,13 +141,13 @@ fn wall(clock: &Clock, at: Timestamp) -> u64 {
     u64::try_from(clock.to_wall(at)).unwrap_or(0)
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use tokend_engine::{AttemptKind, Missing, Problem, WaiterFault};
+    use tokend_engine::{AttemptKind, Missing, Problem};
 
     use super::*;
 

@@ -16,6 +16,7 @@ use tokend_engine::{
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
+use super::in_flight::InFlight;
 use super::task::Task;
 use crate::broker::accounts::TrialNote;
 use crate::broker::inbox::Message;
@@ -55,14 +56,9 @@ impl Task {
         let own = self.own.clone();
         task::spawn(async move {
             let prepare = task::guarded(async move {
+                let entered = entered.as_ref();
                 upstream
-                    .prepare(
-                        configured,
-                        kind,
-                        &credential,
-                        entered.as_ref(),
-                        access_token,
-                    )
+                    .prepare(configured, kind, &credential, entered, access_token)
                     .await
             });
             let result = match prepare.await {
@@ -101,12 +97,10 @@ impl Task {
     /// Notes the inputs of a login before it is sent, if logins without an answer are counted: if the daemon dies meanwhile, this login is
     /// one of them.
     pub(super) fn note_login(&mut self, account: AccountKey, durable: &Durable) {
-        let in_flight = self.in_flight.get(&account).filter(|in_flight| {
-            in_flight.kind == Some(AttemptKind::Login)
-                && in_flight.trial.is_none()
-                && !durable.no_verdict.is_none()
-        });
-        if let Some(prepared) = in_flight.and_then(|in_flight| in_flight.prepared.as_ref())
+        let logs_in = |it: &&InFlight| it.kind == Some(AttemptKind::Login) && it.trial.is_none();
+        let in_flight = self.in_flight.get(&account).filter(logs_in);
+        let in_flight = in_flight.filter(|_| !durable.no_verdict.is_none());
+        if let Some(prepared) = in_flight.and_then(|it| it.prepared.as_ref())
             && let Some(entry) = self.accounts.entry_mut(account)
         {
             entry.notes.no_verdict = Some(prepared.fingerprint().into());
@@ -114,10 +108,8 @@ impl Task {
     }
 
     pub(super) fn send(&mut self, account: AccountKey, attempt: AttemptId) {
-        let prepared = self
-            .in_flight
-            .get_mut(&account)
-            .and_then(|in_flight| in_flight.prepared.take());
+        let in_flight = self.in_flight.get_mut(&account);
+        let prepared = in_flight.and_then(|it| it.prepared.take());
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
         // Not tied to any waiting client: the attempt ends with the provider's answer or at its deadline.
@@ -168,14 +160,12 @@ impl Task {
         message: Option<Box<str>>,
         answered: Option<(ProviderAnswer, Box<str>)>,
     ) {
-        let tried = self
-            .in_flight
-            .get(&account)
-            .is_some_and(|in_flight| in_flight.trial.is_some());
+        let in_flight = self.in_flight.get(&account);
+        let is_trial = in_flight.is_some_and(|it| it.trial.is_some());
         let Some(entry) = self.accounts.entry_mut(account) else {
             return;
         };
-        if tried {
+        if is_trial {
             let blocks = answered.as_ref().is_some_and(|(answer, _)| answer.blocks());
             entry.trial = Some(Box::new(TrialNote {
                 message,
@@ -236,11 +226,9 @@ impl Task {
     /// The token of a grant, from its attempt, or from where it is served or kept.
     fn issue(&mut self, account: AccountKey, publication: &Publication) -> Option<IssuedToken> {
         let entry = self.accounts.entry(account)?;
-        let fresh = self.in_flight.get_mut(&account).and_then(|in_flight| {
-            in_flight
-                .token
-                .take_if(|(grant, _)| *grant == publication.held.grant)
-        });
+        let in_flight = self.in_flight.get_mut(&account);
+        let is_its = |(grant, _): &mut (GrantId, _)| *grant == publication.held.grant;
+        let fresh = in_flight.and_then(|it| it.token.take_if(is_its));
         let token = match fresh {
             Some((_, token)) => token,
             // The same token again, with other facts: it is stored by now.

@@ -146,19 +146,15 @@ impl StoreWork {
                 }
             };
             let (version, record) = read.unwrap_or_else(|| {
-                (
-                    Version::NONE,
-                    tokend_record::blank(id.as_str(), &self.clock),
-                )
+                let blank = Record::new(self.clock.anchor(), id.as_str());
+                (Version::NONE, blank)
             });
-            self.open.insert(
-                account,
-                Open {
-                    claim,
-                    version,
-                    record,
-                },
-            );
+            let open = Open {
+                claim,
+                version,
+                record,
+            };
+            self.open.insert(account, open);
         }
         Ok(())
     }

@@ -21,26 +21,33 @@ use tokend_record::Entered;
 pub(super) const MOST_WAITERS: usize = 8_192;
 
 impl Task {
-    /// A client asks for a token. False when it is answered already.
+    /// A client asks for a token.
     pub(super) fn token_wanted(
         &mut self,
         now: Timestamp,
         (account, waiter): (AccountKey, WaiterId),
         uid: u32,
+        demand: Demand,
         want: Want,
         reply: AnswerSender,
-    ) -> bool {
+    ) {
         let fault = self
             .crowded(now, account, uid)
             .or_else(|| self.disbelieved(now, account, uid, want))
             .or_else(|| self.quarantined(account));
         if let Some(fault) = fault {
-            let _nobody_waits = reply.send(DriverAnswer::Fault(Box::new(fault)));
-            return false;
+            let _nobody_waits = reply.send(DriverAnswer::fault(fault));
+            return;
         }
         self.shares.enter((account, waiter), uid);
         self.note(account, waiter, Purpose::Token(uid), reply);
-        true
+        let event = Event::Wanted {
+            account,
+            waiter,
+            demand,
+            want,
+        };
+        self.engine.handle_event(now, event);
     }
 
     /// A client that waited for a token has gone.
@@ -155,17 +162,9 @@ impl Task {
             return answer_gone(reply);
         };
         let mut entered = entry.notes.entered;
-        let refresh_token = match &secret {
-            LoginSecret::Password(_) => {
-                entered.password = true;
-                false
-            }
-            LoginSecret::ClientSecret(_) => {
-                entered.client_secret = true;
-                false
-            }
-            LoginSecret::RefreshToken(_) => true,
-        };
+        entered.password |= matches!(secret, LoginSecret::Password(_));
+        entered.client_secret |= matches!(secret, LoginSecret::ClientSecret(_));
+        let refresh_token = matches!(secret, LoginSecret::RefreshToken(_));
         let can_login = login_means::can_login(&entry.served.account, entered);
         let what = What::of(&secret);
         let purpose = Purpose::Login(what, Progress::Entered(secret));
@@ -220,7 +219,7 @@ impl Task {
         reply: AnswerSender,
     ) -> Option<WaiterId> {
         if let Some(fault) = self.quarantined(account) {
-            let _nobody_waits = reply.send(DriverAnswer::Fault(Box::new(fault)));
+            let _nobody_waits = reply.send(DriverAnswer::fault(fault));
             return None;
         }
         let id = next_waiter();
@@ -242,10 +241,7 @@ impl Task {
     fn quarantined(&self, account: AccountKey) -> Option<Fault> {
         let entry = self.accounts.entry(account)?;
         let reason = entry.quarantined.as_deref()?;
-        Some(
-            self.fault_text(&entry.served, &entry.notes)
-                .quarantined(reason),
-        )
+        Some(self.fault_text(entry).quarantined(reason))
     }
 
     /// The credential that this waiter entered, which is to be tried now.
@@ -261,10 +257,7 @@ impl Task {
 
     /// The attempt of this account is sent, and an entered credential with it.
     pub(super) fn entered_is_sent(&mut self, account: AccountKey) {
-        let trial = self
-            .in_flight
-            .get(&account)
-            .and_then(|in_flight| in_flight.trial);
+        let trial = self.in_flight.get(&account).and_then(|it| it.trial);
         if let Some(Queued {
             purpose: Purpose::Login(_, progress),
             ..
@@ -287,28 +280,25 @@ impl Task {
                 continue;
             };
             let answer = match done {
-                true => DriverAnswer::Done(format!(
-                    "account {} is forgotten",
-                    entry.served.account.name
-                )),
-                false => DriverAnswer::Fault(Box::new(
-                    self.fault_text(&entry.served, &entry.notes)
+                true => DriverAnswer::forgotten(&entry.served.account.name),
+                false => DriverAnswer::fault(
+                    self.fault_text(entry)
                         .quarantined("it could not be removed either, see the daemon's log"),
-                )),
+                ),
             };
             let _nobody_waits = it.reply.send(answer);
         }
     }
 
     pub(super) fn settle(&mut self, waiter: WaiterId, verdict: Verdict) {
-        let Some(settled) = self.waiters.remove(&waiter) else {
-            return;
-        };
-        let Queued {
+        let Some(Queued {
             account,
             purpose,
             reply,
-        } = settled;
+        }) = self.waiters.remove(&waiter)
+        else {
+            return;
+        };
         if let Purpose::Token(uid) = purpose {
             self.shares.leave((account, waiter), uid);
         }
@@ -330,19 +320,17 @@ impl Task {
             )),
             (Verdict::Unproven(unproven), Purpose::Login(what, _)) => {
                 let notes = entry.notes_of_trial();
-                let fault = self
-                    .fault_text(&entry.served, &notes)
-                    .unproven(what, unproven);
-                DriverAnswer::Fault(Box::new(fault))
+                let fault_text = self.fault_text(entry).about(&notes);
+                DriverAnswer::fault(fault_text.unproven(what, unproven))
             }
             (Verdict::Unproven(_), _) => return answer_gone(reply),
-            (Verdict::Done, _) => DriverAnswer::Done(format!("account {name} is forgotten")),
+            (Verdict::Done, _) => DriverAnswer::forgotten(name),
             (Verdict::Fault(why), purpose) => {
-                let mut fault = self.fault_text(&entry.served, &entry.notes).tell(why);
+                let mut fault = self.fault_text(entry).tell(why);
                 if let Purpose::Login(what, progress) = purpose {
                     fault.message = format!("{}: {}", progress.in_words(what, why), fault.message);
                 }
-                DriverAnswer::Fault(Box::new(fault))
+                DriverAnswer::fault(fault)
             }
         };
         // A client that left causes no error.
@@ -356,5 +344,5 @@ fn answer_gone(reply: AnswerSender) {
         "the account is no longer configured",
     )
     .advise("`tokenctl list` shows the accounts you may use");
-    let _nobody_waits = reply.send(DriverAnswer::Fault(Box::new(fault)));
+    let _nobody_waits = reply.send(DriverAnswer::fault(fault));
 }

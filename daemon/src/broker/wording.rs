@@ -33,7 +33,12 @@ pub(crate) struct FaultText<'a> {
     pub(crate) blocked: bool,
 }
 
-impl FaultText<'_> {
+impl<'a> FaultText<'a> {
+    /// The same facts, with the messages of these notes.
+    pub(crate) fn about(self, notes: &'a Notes) -> Self {
+        Self { notes, ..self }
+    }
+
     /// Puts a fault into words.
     pub(crate) fn tell(&self, why: Why) -> Fault {
         let mut fault = self.put(why);
@@ -44,72 +49,67 @@ impl FaultText<'_> {
         fault
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
     fn put(&self, why: Why) -> Fault {
         let name = &self.account.name;
         match why {
             Why::LoginRequired(missing) => self.login_required(missing),
-            Why::Misconfigured => {
-                self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", in_brackets(self.refusal())))
-                    .advise(format!(
-                        "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh \
-                         {name}` to try again unchanged",
-                        self.dialect()
-                    ))
-            }
-            Why::Unfit => {
-                let message = self.notes.message.as_deref();
-                self.fault(FaultCode::Misconfigured, match message {
-                    Some(message) => message.to_owned(),
-                    None => format!("account {name}: its configuration makes no valid request"),
-                })
-                .advise(format!(
-                    "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again until then"
-                ))
-            }
+            Why::Misconfigured => Fault::new(
+                FaultCode::Misconfigured,
+                format!("the provider of account {name} calls the request wrong{}", in_brackets(self.refusal())),
+            )
+            .advise(format!(
+                "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to \
+                 try again unchanged",
+                self.dialect()
+            )),
+            Why::Unfit => Fault::new(
+                FaultCode::Misconfigured,
+                self.message_or(&format!("account {name}: its configuration makes no valid request")),
+            )
+            .advise(format!(
+                "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again until then"
+            )),
             Why::Failed { problem, retry } => self.failed(problem, retry),
-            Why::Paced { retry, by, problem } => {
-                let which = match by {
-                    Pace::Logins => format!("logins for account {name}"),
-                    Pace::Attempts => format!("token requests for account {name}"),
-                    Pace::Host(kind) => format!("{}, which all accounts there share, account {name} too,", self.account.origin(dialect_kind(kind))),
-                };
-                let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.quoted()));
-                self.retry(
-                    self.fault(FaultCode::Paced, format!("the pace of {which} is used up{before}")),
-                    retry,
-                )
-                .advise(format!(
-                    "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the pace, and [account.{name}.pacing] sets it, if the provider allows more"
-                ))
-            }
-            Why::Unattainable { lifetime } => self
-                .fault(
-                    FaultCode::ValidityUnattainable,
-                    format!("tokens of account {name} live only {}, which is less than the validity that was requested", duration(lifetime)),
-                )
-                .advise("ask with a `--min-validity` of at most nine tenths of that lifetime"),
-            Why::TimedOut => self
-                .fault(FaultCode::Timeout, format!("no token for account {name} within the time given"))
+            Why::Paced { retry, by, problem } => self.paced(retry, by, problem),
+            Why::Unattainable { lifetime } => Fault::new(
+                FaultCode::ValidityUnattainable,
+                format!("tokens of account {name} live only {}, which is less than the validity that was requested", duration(lifetime)),
+            )
+            .advise("ask with a `--min-validity` of at most nine tenths of that lifetime"),
+            Why::TimedOut => Fault::new(FaultCode::Timeout, format!("no token for account {name} within the time given"))
                 .advise("the daemon continues the attempt: ask again, or with a longer `--timeout`")
                 .retry_after(1_000),
-            Why::Draining => self
-                .fault(FaultCode::Draining, "the daemon is stopping".to_owned())
+            Why::Draining => Fault::new(FaultCode::Draining, "the daemon is stopping")
                 .advise("try again once it is back")
                 .retry_after(1_000),
-            Why::StoreUnavailable { retry } => self
-                .retry(
-                    self.fault(
-                        FaultCode::StoreUnavailable,
-                        format!("the store cannot be written, so no request is sent for account {name}"),
-                    ),
-                    retry,
-                )
-                .advise("check the daemon's log for the reason: a full disk, a read-only file system, a disk error"),
-            Why::Gone => self
-                .fault(FaultCode::UnknownAccount, format!("account {name} is no longer configured"))
+            Why::StoreUnavailable { retry } => {
+                let message = format!("the store cannot be written, so no request is sent for account {name}");
+                self.retry(Fault::new(FaultCode::StoreUnavailable, message), retry)
+                    .advise("check the daemon's log for the reason: a full disk, a read-only file system, a disk error")
+            }
+            Why::Gone => Fault::new(FaultCode::UnknownAccount, format!("account {name} is no longer configured"))
                 .advise("`tokenctl list` shows the accounts you may use"),
         }
+    }
+
+    fn paced(&self, retry: Timestamp, by: Pace, problem: Option<Problem>) -> Fault {
+        let name = &self.account.name;
+        let which = match by {
+            Pace::Logins => format!("logins for account {name}"),
+            Pace::Attempts => format!("token requests for account {name}"),
+            Pace::Host(kind) => format!(
+                "{}, which all accounts there share, account {name} too,",
+                self.account.origin(dialect_kind(kind))
+            ),
+        };
+        let before = problem.map_or_else(String::new, |problem| {
+            let problem = in_words(problem);
+            format!("; the last one failed: {problem}{}", self.quoted())
+        });
+        let message = format!("the pace of {which} is used up{before}");
+        self.retry(Fault::new(FaultCode::Paced, message), retry).advise(format!(
+            "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the pace, and [account.{name}.pacing] sets it, if the provider allows more"
+        ))
     }
 
     /// The dialect, and how to change it if it is not a file.
@@ -124,7 +124,7 @@ impl FaultText<'_> {
     /// The fault of an account whose stored record cannot be opened.
     pub(crate) fn quarantined(&self, reason: &str) -> Fault {
         let name = &self.account.name;
-        self.fault(FaultCode::StoreUnavailable, format!("the stored record of account {name} cannot be opened: {reason}")).advise(format!(
+        Fault::new(FaultCode::StoreUnavailable, format!("the stored record of account {name} cannot be opened: {reason}")).advise(format!(
             "restore the state directory from a backup; or delete the record with `tokenctl forget {name}`, which costs a new login"
         ))
     }
@@ -171,7 +171,7 @@ impl FaultText<'_> {
             },
             (_, _) => self.enter_advice(),
         };
-        self.fault(FaultCode::LoginRequired, what).advise(advice)
+        Fault::new(FaultCode::LoginRequired, what).advise(advice)
     }
 
     fn enter_advice(&self) -> String {
@@ -245,15 +245,10 @@ impl FaultText<'_> {
             ),
         };
         let message = match problem {
-            Problem::Unprepared => self
-                .notes
-                .message
-                .as_deref()
-                .unwrap_or("a secret cannot be read")
-                .to_owned(),
+            Problem::Unprepared => self.message_or("a secret cannot be read"),
             _ => format!("account {name}: {}{}", in_words(problem), self.quoted()),
         };
-        self.retry(self.fault(code, message), retry).advise(advice)
+        self.retry(Fault::new(code, message), retry).advise(advice)
     }
 
     /// Advice when a provider does not answer several logins in a row.
@@ -296,13 +291,15 @@ impl FaultText<'_> {
             .to_owned()
     }
 
-    fn fault(&self, code: FaultCode, message: String) -> Fault {
-        Fault::new(code, message)
-    }
-
     fn retry(&self, fault: Fault, at: Timestamp) -> Fault {
         let wait = at.since(self.clock.steady()).as_millis();
         fault.retry_after(u64::try_from(wait).unwrap_or(u64::MAX).max(1))
+    }
+
+    /// The message of the provider or of the failure, or these words in its place.
+    fn message_or(&self, otherwise: &str) -> String {
+        let message = self.notes.message.as_deref();
+        message.unwrap_or(otherwise).to_owned()
     }
 
     fn quoted(&self) -> String {

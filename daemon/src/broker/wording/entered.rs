@@ -26,7 +26,7 @@ impl FaultText<'_> {
         };
         let option = what.option();
         // The refresh token was not refused: the credentials sent with it have to be corrected first.
-        let beside = match (it.why, what) {
+        let correction = match (it.why, what) {
             (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => {
                 let message = self.notes.message.as_deref();
                 self.refused_advice(&login_means::refused(self.account, message))
@@ -34,16 +34,14 @@ impl FaultText<'_> {
             _ => None,
         };
         let advice = match (it.kept, code) {
-            (Keeping::InPlace, FaultCode::LoginRequired) if beside.is_some() => {
+            (Keeping::InPlace, FaultCode::LoginRequired) if let Some(correction) = &correction => {
+                format!("{correction}; the refresh token need not be entered again")
+            }
+            (Keeping::Dropped, FaultCode::LoginRequired) if let Some(correction) = &correction => {
                 format!(
-                    "{}; the refresh token need not be entered again",
-                    beside.unwrap_or_default()
+                    "{correction}, and then enter the refresh token again: `tokenctl login {name}{option}`"
                 )
             }
-            (Keeping::Dropped, FaultCode::LoginRequired) if beside.is_some() => format!(
-                "{}, and then enter the refresh token again: `tokenctl login {name}{option}`",
-                beside.unwrap_or_default()
-            ),
             (Keeping::InPlace, FaultCode::Misconfigured | FaultCode::LoginRequired) => format!(
                 "correct [account.{name}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again unchanged"
             ),
@@ -75,87 +73,78 @@ impl FaultText<'_> {
     }
 
     /// The code, the sentence, and whether the entered credential is the one that was refused.
-    #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
     fn why(&self, what: What, why: Unproved) -> (FaultCode, String, bool) {
-        let quoted = self.quoted();
-        let message_or = |without: &str| match &self.notes.message {
-            Some(message) => message.to_string(),
-            None => without.to_owned(),
-        };
-        match (why, what) {
-            (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => (
-                FaultCode::LoginRequired,
-                format!(
-                    "the provider refused the credential that goes with the refresh token you entered{quoted}"
-                ),
-                false,
-            ),
-            (Unproved::Answered(ProviderAnswer::CredentialRejected), _) => (
-                FaultCode::LoginRequired,
-                format!("the provider refused the login with {what}{quoted}"),
-                true,
-            ),
-            (Unproved::Answered(ProviderAnswer::RefreshRejected), What::RefreshToken) => (
-                FaultCode::LoginRequired,
-                format!("the provider refused {what}{quoted}"),
-                true,
-            ),
-            (Unproved::Answered(ProviderAnswer::Misconfigured), _) => (
-                FaultCode::Misconfigured,
-                format!("the provider calls the request with {what} wrong{quoted}"),
-                false,
-            ),
-            (Unproved::Answered(ProviderAnswer::Renewed { .. }), _) => (
-                FaultCode::Misconfigured,
-                format!(
-                    "the provider accepted {what}, but its answer has no access token that can be handed out{quoted}"
-                ),
-                false,
-            ),
-            (Unproved::Answered(ProviderAnswer::Busy { .. }), _) => (
-                FaultCode::ProviderBusy,
-                format!("the provider is busy and did not say whether {what} is right{quoted}"),
-                false,
-            ),
-            (Unproved::Answered(ProviderAnswer::NotSent), _) => (
-                FaultCode::ProviderUnreachable,
-                format!("the provider was not reached, so {what} was not tried{quoted}"),
-                false,
-            ),
-            (Unproved::Answered(ProviderAnswer::MaybeSent), _) => (
-                FaultCode::ProviderUnreachable,
-                format!("no answer came, so it is not known whether {what} is right{quoted}"),
-                false,
-            ),
-            (Unproved::Answered(ProviderAnswer::Unrecognised), _) => (
-                FaultCode::ProviderMisbehaved,
-                format!(
-                    "something in front of the provider answered, so it is not known whether {what} is right{quoted}"
-                ),
-                false,
-            ),
-            (
-                Unproved::Answered(
-                    ProviderAnswer::Misbehaved { .. }
-                    | ProviderAnswer::RefreshRejected
-                    | ProviderAnswer::Granted(_),
-                ),
-                _,
-            ) => (
-                FaultCode::ProviderMisbehaved,
-                format!("the provider's answer does not say whether {what} is right{quoted}"),
-                false,
-            ),
-            (Unproved::NotPrepared(ClaimRefusal::RefreshToken), What::RefreshToken) => (
-                FaultCode::LoginRequired,
-                message_or("the refresh token cannot be sent"),
-                true,
-            ),
-            (Unproved::NotPrepared(_), _) => (
-                FaultCode::Misconfigured,
-                message_or("a secret cannot be read"),
-                false,
-            ),
+        let of_refresh_token = what == What::RefreshToken;
+        match why {
+            Unproved::NotPrepared(ClaimRefusal::RefreshToken) if of_refresh_token => {
+                let message = self.message_or("the refresh token cannot be sent");
+                (FaultCode::LoginRequired, message, true)
+            }
+            Unproved::NotPrepared(_) => {
+                let message = self.message_or("a secret cannot be read");
+                (FaultCode::Misconfigured, message, false)
+            }
+            Unproved::Answered(answer) => {
+                let refused = match of_refresh_token {
+                    true => answer == ProviderAnswer::RefreshRejected,
+                    false => answer == ProviderAnswer::CredentialRejected,
+                };
+                let sentence = format!("{}{}", answered(what, answer), self.quoted());
+                (code(what, answer), sentence, refused)
+            }
         }
+    }
+}
+
+fn code(what: What, answer: ProviderAnswer) -> FaultCode {
+    match answer {
+        ProviderAnswer::CredentialRejected => FaultCode::LoginRequired,
+        ProviderAnswer::RefreshRejected if what == What::RefreshToken => FaultCode::LoginRequired,
+        ProviderAnswer::Misconfigured | ProviderAnswer::Renewed { .. } => FaultCode::Misconfigured,
+        ProviderAnswer::Busy { .. } => FaultCode::ProviderBusy,
+        ProviderAnswer::NotSent | ProviderAnswer::MaybeSent => FaultCode::ProviderUnreachable,
+        ProviderAnswer::Unrecognised
+        | ProviderAnswer::Misbehaved { .. }
+        | ProviderAnswer::RefreshRejected
+        | ProviderAnswer::Granted(_) => FaultCode::ProviderMisbehaved,
+    }
+}
+
+fn answered(what: What, answer: ProviderAnswer) -> String {
+    match (answer, what) {
+        (ProviderAnswer::CredentialRejected, What::RefreshToken) => {
+            "the provider refused the credential that goes with the refresh token you entered"
+                .to_owned()
+        }
+        (ProviderAnswer::CredentialRejected, _) => {
+            format!("the provider refused the login with {what}")
+        }
+        (ProviderAnswer::RefreshRejected, What::RefreshToken) => {
+            format!("the provider refused {what}")
+        }
+        (ProviderAnswer::Misconfigured, _) => {
+            format!("the provider calls the request with {what} wrong")
+        }
+        (ProviderAnswer::Renewed { .. }, _) => format!(
+            "the provider accepted {what}, but its answer has no access token that can be handed out"
+        ),
+        (ProviderAnswer::Busy { .. }, _) => {
+            format!("the provider is busy and did not say whether {what} is right")
+        }
+        (ProviderAnswer::NotSent, _) => {
+            format!("the provider was not reached, so {what} was not tried")
+        }
+        (ProviderAnswer::MaybeSent, _) => {
+            format!("no answer came, so it is not known whether {what} is right")
+        }
+        (ProviderAnswer::Unrecognised, _) => format!(
+            "something in front of the provider answered, so it is not known whether {what} is right"
+        ),
+        (
+            ProviderAnswer::Misbehaved { .. }
+            | ProviderAnswer::RefreshRejected
+            | ProviderAnswer::Granted(_),
+            _,
+        ) => format!("the provider's answer does not say whether {what} is right"),
     }
 }
