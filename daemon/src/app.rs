@@ -19,18 +19,16 @@ use tokend_process::shutdown::Shutdown;
 use tokend_process::signals::{Incoming, SignalRequest};
 use tokend_process::systemd::{self, Manager};
 use tokend_process::{stack, task};
-use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
+use tokend_store::{KEY_CREDENTIAL, KEY_FILE, RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
 use crate::reload::{self, ConfigSource, LogChoice, retry};
-use crate::server::accept;
 use crate::server::listen::Inherited;
-use crate::server::metrics_http;
+use crate::server::{accept, metrics_http};
 use tokend_audit::{Audit, Event, FingerprintKey, Outcome, Trigger};
 use tokend_egress::Egress;
-use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
 use tokend_upstream::secrets::SecretSource;
 
 use self::drain::{End, drain};
@@ -112,9 +110,8 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
 
 fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, FingerprintKey)> {
     let dir = StateDir::acquire(&config.state_dir)?;
-    let credentials = systemd::credentials();
-    let from_credentials = match &credentials {
-        Some(credentials) => SealingKey::from_credentials_dir(credentials, KEY_CREDENTIAL)?,
+    let from_credentials = match systemd::credentials() {
+        Some(credentials) => SealingKey::from_credentials_dir(&credentials, KEY_CREDENTIAL)?,
         None => None,
     };
     let key = match from_credentials {

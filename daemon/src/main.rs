@@ -20,21 +20,18 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tokend_config::Environment;
-use tokend_config::Level;
+use tokend_config::{Environment, Level};
 use tokend_document::Medium;
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::reload::{ConfigSource, LogChoice};
-use tokend_cli::arguments::fail;
-use tokend_cli::arguments::{Cli, Command, Exit, PolicyCommand, RunArgs};
+use tokend_cli::arguments::{Cli, Command, Exit, PolicyCommand, RunArgs, fail};
 use tokend_cli::printing::Output;
 use tokend_egress::Egress;
-use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
 use tokend_process::logging::Logging;
-use tokend_process::{panics, signals};
+use tokend_process::{descriptors, panics, signals};
 
 /// Wipes all memory that is freed. The parts of the daemon wipe their own secrets; this wipes the copies that the HTTP, TLS and JSON
 /// libraries make on the way.
@@ -74,22 +71,19 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "the order of the steps is what counts, and each ends the start in its own way"
-)]
 fn run(args: &RunArgs, environment: Environment) -> Exit {
+    serve(args, environment).err().unwrap_or(Exit::Success)
+}
+
+/// Runs the daemon. The order of the steps is what counts; a step that fails is reported, and ends the start with its own exit code.
+fn serve(args: &RunArgs, environment: Environment) -> Result<(), Exit> {
     // Must come first: a process that this one starts must not inherit the sockets that systemd passed.
     let inherited = server::listen::inherited();
     let named = Level::from_environment();
-    let level = args
-        .log_level
-        .clone()
-        .or_else(|| named.as_ref().ok().cloned().flatten());
-    let logging = Logging::start(
-        args.log_format().unwrap_or_default(),
-        &level.clone().unwrap_or_default(),
-    );
+    let level = args.log_level.clone();
+    let level = level.or_else(|| named.as_ref().ok().cloned().flatten());
+    let first_level = level.clone().unwrap_or_default();
+    let logging = Logging::start(args.log_format().unwrap_or_default(), &first_level);
     logging.take_panics();
     let _last_lines = logging.last_lines();
     for refused in hardening::harden() {
@@ -97,16 +91,9 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
     }
     logging.write();
     descriptors::raise();
-    if let Err(error) = descriptors::must_have_room(descriptors::TO_SERVE) {
-        return fail(&error.into(), Exit::NotNow);
-    }
-    if let Err(error) = named {
-        return fail(&error.into(), Exit::Usage);
-    }
-    let egress = match Egress::of_this_process() {
-        Ok(egress) => egress,
-        Err(error) => return fail(&error.into(), Exit::Usage),
-    };
+    descriptors::must_have_room(descriptors::TO_SERVE).map_err(ends(Exit::NotNow))?;
+    named.map_err(ends(Exit::Usage))?;
+    let egress = Egress::of_this_process().map_err(ends(Exit::Usage))?;
     let swap = hardening::keep_out_of_swap();
     let log = LogChoice {
         logging,
@@ -115,32 +102,34 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
     };
     let file = args.config_file(&environment);
     let source = ConfigSource::new(file, args.overrides(), environment);
-    let config = match source.load() {
-        Ok(config) => config,
-        Err(error) => {
-            let medium = Medium::of(&std::io::stderr());
-            return tokend_cli::printing::refuse(&error, medium, &mut log.logging.plain());
-        }
-    };
+    let config = source.load().map_err(|error| {
+        let medium = Medium::of(&std::io::stderr());
+        tokend_cli::printing::refuse(&error, medium, &mut log.logging.plain())
+    })?;
     let (format, level) = log.choose(&config);
     log.logging.apply(format, &level);
     match swap {
         Swap::Never => tracing::debug!("{swap}"),
         Swap::Limited(_) | Swap::Refused(_) => tracing::info!("{swap}"),
     }
-    let inherited = match inherited {
-        Ok(inherited) => inherited,
-        Err(error) => return fail(&error.into(), Exit::Config),
-    };
-    match app::run(Start {
+    let inherited = inherited.map_err(ends(Exit::Config))?;
+    let start = Start {
         source,
         log,
         config,
         inherited,
         egress,
-    }) {
-        Ok(()) => Exit::Success,
-        Err(error) if app::is_mistake(&error) => fail(&error, Exit::Config),
-        Err(error) => fail(&error, Exit::NotNow),
-    }
+    };
+    app::run(start).map_err(|error| {
+        let exit = match app::is_mistake(&error) {
+            true => Exit::Config,
+            false => Exit::NotNow,
+        };
+        fail(&error, exit)
+    })
+}
+
+/// Reports an error that ends the start with this exit code.
+fn ends<E: Into<anyhow::Error>>(exit: Exit) -> impl FnOnce(E) -> Exit {
+    move |error| fail(&error.into(), exit)
 }

@@ -66,86 +66,67 @@ impl Shell {
     ///
     /// # Errors
     /// When no client for requests to providers can be built from the configuration.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "wires every part once, in the order in which they need each other"
-    )]
     pub(crate) fn build(
         around: Surroundings,
         config: &Config,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Message>)> {
-        let Surroundings {
-            source,
-            log,
-            store,
-            clock,
-            audit,
-            secrets,
-            peers,
-            manager,
-            room,
-        } = around;
+        let clock = around.clock;
         let registry = Arc::new(Registry::new());
-        let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
-        let (driver, messages) = mpsc::channel(room);
+        let upstream = Arc::new(Upstream::new(&config.http, around.secrets, clock.clone())?);
+        let (driver, messages) = mpsc::channel(around.room);
+        let store = StoreReader::new(Arc::clone(&around.store));
         let metrics = Metrics::new(
             Counters::new(clock.wall_ms()),
             config.metrics.clone(),
             Arc::clone(&registry),
             driver.clone(),
-            audit.clone(),
-            log.logging.lines().clone(),
+            around.audit.clone(),
+            around.log.logging.lines().clone(),
             clock.clone(),
         );
         let in_force = Arc::new(InForce::new(config, clock.wall_ms()));
         let files = FileThreads::new();
         let own_files = OwnFiles {
-            source: source.clone(),
+            source: around.source.clone(),
             in_force: Arc::clone(&in_force),
-            store: StoreReader::new(Arc::clone(&store)),
+            store: store.clone(),
             threads: files.clone(),
         };
         let diagnosis = Diagnosis::new(Arc::clone(&upstream), own_files, clock.clone());
-        let installer = Installer::new(
-            StoreReader::new(Arc::clone(&store)),
-            Arc::clone(&upstream),
-            driver.clone(),
-            clock.clone(),
-        );
         let reloader = Arc::new(Reloader::new(
-            source,
+            around.source,
             Arc::clone(&in_force),
-            installer,
+            Installer::new(store, Arc::clone(&upstream), driver.clone(), clock.clone()),
             Configured {
                 registry: Arc::clone(&registry),
                 upstream: Arc::clone(&upstream),
-                audit: audit.clone(),
+                audit: around.audit.clone(),
                 metrics: metrics.clone(),
-                log,
+                log: around.log,
             },
             files,
-            manager.clone(),
+            around.manager.clone(),
             clock.clone(),
         ));
-        let requests = Arc::new(Requests {
+        let requests = Requests {
             registry,
             driver,
-            facts: peers,
+            facts: around.peers,
             always: Needs::NONE,
             clock,
             reloader: Arc::clone(&reloader),
             diagnosis: Arc::new(diagnosis),
-            audit,
+            audit: around.audit,
             metrics,
             budgets: RequestBudgets::default(),
-        });
+        };
         let shell = Self {
-            requests,
+            requests: Arc::new(requests),
             reloader,
             in_force,
-            store,
+            store: around.store,
             upstream,
-            manager,
+            manager: around.manager,
         };
         Ok((shell, messages))
     }

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_engine::{HostUsed, LoginUsed};
 use tokend_policy::Policy;
-use tokend_record::RecordKey;
+use tokend_record::{RecordKey, Restored};
 use tokio::sync::oneshot;
-
-use tokend_record::Restored;
 
 /// A configuration that is ready to be put in force.
 #[derive(Debug)]

@@ -6,8 +6,7 @@ use tokend_dialect::Asks;
 use tokend_engine::{AttemptId, AttemptKind, GrantId, WaiterId};
 use tokend_proto::LoginSecret;
 
-use tokend_upstream::Prepared;
-use tokend_upstream::{AccessToken, Granted};
+use tokend_upstream::{AccessToken, Granted, Prepared};
 
 /// The secrets of an attempt in flight.
 #[derive(Debug, Default)]

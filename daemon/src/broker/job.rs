@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
-use tokend_record::RecordKey;
+use tokend_record::{Entered, Leftovers, Notes, RecordKey};
 use tokend_store::{Credential, StoreError, Strayed};
 use tokio::sync::oneshot;
 
-use tokend_record::{Entered, Leftovers, Notes};
 use tokend_upstream::Granted;
 
 /// A job for the store thread.

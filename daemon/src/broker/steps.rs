@@ -21,8 +21,7 @@ use super::task::Task;
 use crate::broker::accounts::TrialNote;
 use crate::broker::inbox::Message;
 use crate::broker::registry::IssuedToken;
-use tokend_upstream::{AccessToken, Granted};
-use tokend_upstream::{Outcome, PrepareError, Prepared};
+use tokend_upstream::{AccessToken, Granted, Outcome, PrepareError, Prepared};
 
 impl Task {
     /// The account is claimed: takes its secrets and builds the request, before any rate limit is debited.

@@ -16,8 +16,7 @@ use tokend_proto::{Fault, FaultCode};
 use crate::broker::login_means::{self, RefusedPart};
 use tokend_process::clock::Clock;
 use tokend_record::Notes;
-use tokend_upstream::certificate_advice;
-use tokend_upstream::dialect_kind;
+use tokend_upstream::{certificate_advice, dialect_kind};
 
 pub(crate) use what::What;
 
