@@ -31,7 +31,7 @@ use tokend_audit::{Audit, Event, FingerprintKey, Outcome, Trigger};
 use tokend_egress::Egress;
 use tokend_upstream::secrets::SecretSource;
 
-use self::drain::{End, drain};
+use self::drain::{drain, record_end};
 pub(crate) use self::exit::is_mistake;
 pub(crate) use self::shell::{Shell, Surroundings};
 
@@ -165,7 +165,7 @@ impl Daemon {
         let Some(applied) = self.signals.unless_stopped(applying).await else {
             tracing::info!("stopping before anybody was served");
             self.shell.manager().stopping();
-            return self.drain().await.record(&self.shell.requests.audit);
+            return record_end(self.drain().await, &self.shell.requests.audit);
         };
         let accounts = applied?;
         drop(config);
@@ -215,7 +215,7 @@ impl Daemon {
                 },
                 // The error is in the log; the configuration in force stays.
                 Some(Ok(fault)) = reloads.join_next() => audit.note(Event::of_reload(Trigger::Signal, fault.as_deref())),
-                _ = &mut engine => return End::Died.record(&audit),
+                _ = &mut engine => return record_end(Outcome::Died, &audit),
             }
         }
         names.abort();
@@ -233,11 +233,11 @@ impl Daemon {
         engine.abort();
         drop(self);
         finish(ending_thread);
-        end.record(&audit)
+        record_end(end, &audit)
     }
 
     /// Waits until running work is finished, unless a second signal cuts the wait short.
-    async fn drain(&mut self) -> End {
+    async fn drain(&mut self) -> Outcome {
         drain(self.shell.driver(), self.patience, self.signals.stop()).await
     }
 }

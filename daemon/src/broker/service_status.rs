@@ -77,33 +77,17 @@ impl ServiceStatus {
 
     /// How long the driver may sleep before a report is due.
     pub(super) fn sleep(&self, now: Timestamp) -> Option<Duration> {
-        let feed = self
-            .feed_every()
-            .map(|every| remaining(self.fed, every, now));
-        let status = self
-            .speaks()
-            .then_some(self.expires)
-            .flatten()
-            .map(|at| at.since(now));
-        let status = if self.has_news(now) {
-            Some(Duration::ZERO)
-        } else {
-            status
-        };
-        let status = status.map(|status| status.max(remaining(self.reported_at, self.pause, now)));
-        feed.into_iter().chain(status).min()
+        let feed = self.feed_due(now);
+        feed.into_iter().chain(self.line_due(now)).min()
     }
 
     /// A turn of the driver is done.
     pub(super) fn tick(&mut self, now: Timestamp, counts: impl FnOnce() -> AccountCounts) {
-        if self
-            .feed_every()
-            .is_some_and(|every| remaining(self.fed, every, now).is_zero())
-        {
+        if self.feed_due(now).is_some_and(|due| due.is_zero()) {
             self.manager.feed();
             self.fed = Some(now);
         }
-        if self.has_news(now) && remaining(self.reported_at, self.pause, now).is_zero() {
+        if self.line_due(now).is_some_and(|due| due.is_zero()) {
             let counts = counts();
             let line = line(&counts, self.reloaded);
             if line != self.line {
@@ -118,17 +102,21 @@ impl ServiceStatus {
         }
     }
 
-    /// Half of the allowed time, so that one late turn does no harm.
-    fn feed_every(&self) -> Option<Duration> {
-        self.manager.watchdog().map(|time| time / 2)
+    /// When to feed the watchdog: after half of the allowed time, so that one late turn does no harm.
+    fn feed_due(&self, now: Timestamp) -> Option<Duration> {
+        let every = self.manager.watchdog()? / 2;
+        Some(remaining(self.fed, every, now))
     }
 
-    fn has_news(&self, now: Timestamp) -> bool {
-        self.speaks() && (self.stale || self.expires.is_some_and(|at| at <= now))
-    }
-
-    fn speaks(&self) -> bool {
-        !self.draining && self.manager.listens()
+    /// When a line with news is due, if there are any.
+    fn line_due(&self, now: Timestamp) -> Option<Duration> {
+        let news = match self.stale {
+            true => Some(now),
+            false => self.expires,
+        };
+        let at = news.filter(|_| !self.draining && self.manager.listens())?;
+        let pause = remaining(self.reported_at, self.pause, now);
+        Some(at.since(now).max(pause))
     }
 }
 

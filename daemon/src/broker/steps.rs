@@ -1,6 +1,6 @@
 //! The steps of an attempt that need its secrets: prepare, send, take the reply, publish.
 //!
-//! Owns [`InFlight`](super::in_flight::InFlight), which holds each secret only until the step that needs it. Tasks always report by
+//! Owns [`InFlight`], which holds each secret only until the step that needs it. Tasks always report by
 //! message: an attempt is never left without an end.
 
 use std::sync::Arc;

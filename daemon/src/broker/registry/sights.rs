@@ -81,9 +81,7 @@ impl Sight {
         let own = &self.peer;
         (own.uid, own.gid) == (peer.uid, peer.gid) && own.facts() == peer.facts()
     }
-}
 
-impl Sight {
     pub(super) fn note(&mut self, at: usize, may: Permissions) {
         if !may.has_any(Permissions::OF_AN_ACCOUNT) {
             return;
