@@ -241,9 +241,9 @@ fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
 /// The permissions of the peer.
 pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer) -> Finding {
     let admin = !snapshot.as_administrator(peer).is_empty();
-    let sight = snapshot.sight(peer);
-    let tokens = sight.count_of(Permission::Get);
-    let is_stranger = sight.is_empty();
+    let visible = snapshot.visible(peer);
+    let tokens = visible.count_of(Permission::Get);
+    let is_stranger = visible.is_empty();
     let who = format!("you are user {}, group {}", peer.uid, peer.gid);
     let rights = match (admin, tokens) {
         (true, tokens) => format!(

@@ -3,8 +3,8 @@
 //! Owns the snapshot of the configuration in force, and the token of each [`ServedAccount`]. A session looks an account up and answers from
 //! its cell; only a miss becomes a message to the driver. Only the driver writes here, and a reload replaces the whole snapshot at once.
 
-mod sight;
-mod sights;
+mod visible;
+mod visible_cache;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
@@ -21,8 +21,8 @@ use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule
 
 use tokend_audit::TokenFingerprint;
 
-use sights::Sights;
-pub(crate) use sights::{Seen, Sight};
+use visible_cache::VisibleCache;
+pub(crate) use visible_cache::{VisibleAccounts, WhichAccounts};
 
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub(crate) struct Snapshot {
     needs: Needs,
     /// The peers whose files have to be looked at, if the rules are few enough to list them.
     files: Option<Vec<Rule>>,
-    sights: Sights,
+    visible: VisibleCache,
 }
 
 /// An account of a loaded configuration.
@@ -166,7 +166,7 @@ impl Snapshot {
             kinds: kinds.len(),
             admin,
             needs,
-            sights: Sights::default(),
+            visible: VisibleCache::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::admission::Admitted;
 use super::done::Done;
 use super::pages::page;
 use super::parts::Requests;
-use crate::broker::registry::Seen;
+use crate::broker::registry::WhichAccounts;
 use crate::doctor::{PAGE, Page, caller};
 use tokend_process::stack;
 
@@ -23,7 +23,7 @@ impl Requests {
         after: Option<&AccountName>,
     ) -> Done {
         let snapshot = admitted.snapshot;
-        let (accounts, next) = page(admitted, peer, (Seen::Status, after), PAGE);
+        let (accounts, next) = page(admitted, peer, (WhichAccounts::Status, after), PAGE);
         let page = Page {
             caller: after.is_none().then(|| caller(snapshot, peer)),
             // A peer that may reload gets mistakes of the configuration with their places anyway.

@@ -9,13 +9,13 @@ use tokend_proto::{AccountLine, AccountName, AccountsPage, Response};
 
 use super::admission::Admitted;
 use super::pages::{fit, page};
-use crate::broker::registry::{Seen, ServedAccount};
+use crate::broker::registry::{ServedAccount, WhichAccounts};
 
 /// How many accounts a page of `list` holds at most.
 const LIST_PAGE: usize = 300;
 
 pub(super) fn list(admitted: &Admitted<'_>, peer: &Peer, after: Option<&AccountName>) -> Response {
-    let (page, mut next) = page(admitted, peer, (Seen::Any, after), LIST_PAGE);
+    let (page, mut next) = page(admitted, peer, (WhichAccounts::Any, after), LIST_PAGE);
     let line = |served: &Arc<ServedAccount>| AccountLine {
         account: served.account.name.clone(),
         dialect: served.account.dialect.name().to_owned(),

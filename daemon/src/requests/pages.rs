@@ -1,6 +1,7 @@
 //! The accounts a peer may see, in pages that fit a frame.
 //!
-//! Owns how much of a page fits, and whether the peer's sight has to be computed first. Must never show an account the peer may not see.
+//! Owns how much of a page fits, and whether the peer's visible accounts have to be computed first. Must never show an account the peer may
+//! not see.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tokend_proto::{AccountName, Fault, MAX_FRAME, Request};
 use super::admission::Admitted;
 use super::parts::Requests;
 use super::refusal::suggest;
-use crate::broker::registry::{Seen, ServedAccount, Sight};
+use crate::broker::registry::{ServedAccount, VisibleAccounts, WhichAccounts};
 
 /// The number of bytes of a page that are filled; the rest of a frame is for its envelope.
 const PAGE_BYTES: usize = MAX_FRAME - 1024;
@@ -25,36 +26,37 @@ fn is_view(request: &Request) -> bool {
 }
 
 impl Requests {
-    /// Whether the peer's sight has to be computed first. `own` is the sight that its session has.
-    pub(crate) fn is_unseen(
+    /// Whether the peer's visible accounts have to be computed first. `own` are those that its session has.
+    pub(crate) fn must_compute_visible(
         &self,
         peer: &Peer,
         request: &Request,
-        own: Option<&Arc<Sight>>,
+        own: Option<&Arc<VisibleAccounts>>,
     ) -> bool {
-        is_view(request) && !self.has_seen(peer, own)
+        is_view(request) && !self.knows_visible(peer, own)
     }
 
-    fn has_seen(&self, peer: &Peer, own: Option<&Arc<Sight>>) -> bool {
+    fn knows_visible(&self, peer: &Peer, own: Option<&Arc<VisibleAccounts>>) -> bool {
         let snapshot = self.registry.snapshot();
-        snapshot.found(peer).is_some() || own.is_some_and(|own| snapshot.remember(peer, own))
+        snapshot.known_visible(peer).is_some()
+            || own.is_some_and(|own| snapshot.keep_visible(peer, own))
     }
 
-    /// Computes the peer's sight; other tasks run in between.
-    pub(crate) async fn look_around(&self, peer: &Peer) -> Arc<Sight> {
+    /// Computes the peer's visible accounts; other tasks run in between.
+    pub(crate) async fn compute_visible(&self, peer: &Peer) -> Arc<VisibleAccounts> {
         let snapshot = Arc::clone(&self.registry.snapshot());
-        snapshot.look_around(peer).await
+        snapshot.compute_visible(peer).await
     }
 
-    /// Adds the name that was probably meant, of those the peer may see. False when the peer's sight has to be computed first.
+    /// Adds the name that was probably meant, of those the peer may see. False when those have to be computed first.
     pub(crate) fn suggest(
         &self,
         peer: &Peer,
-        own: Option<&Arc<Sight>>,
+        own: Option<&Arc<VisibleAccounts>>,
         account: &AccountName,
         fault: &mut Fault,
     ) -> bool {
-        let seen = self.has_seen(peer, own);
+        let seen = self.knows_visible(peer, own);
         if seen {
             suggest(fault, &self.registry.snapshot(), peer, account);
         }
@@ -67,14 +69,14 @@ impl Requests {
 pub(super) fn page(
     admitted: &Admitted<'_>,
     peer: &Peer,
-    (which, after): (Seen, Option<&AccountName>),
+    (which, after): (WhichAccounts, Option<&AccountName>),
     most: usize,
 ) -> (Vec<Arc<ServedAccount>>, Option<AccountName>) {
     if let Some(served) = admitted.account {
         return (vec![Arc::clone(served)], None);
     }
-    let sight = admitted.snapshot.sight(peer);
-    let mut visible = sight.accounts(admitted.snapshot, which, after);
+    let visible = admitted.snapshot.visible(peer);
+    let mut visible = visible.accounts(admitted.snapshot, which, after);
     let page: Vec<_> = visible.by_ref().take(most).cloned().collect();
     let last = page.last().filter(|_| visible.next().is_some());
     let next = last.map(|served| served.account.name.clone());

@@ -58,8 +58,8 @@ fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> 
 
 /// The text before that answer, if a name the peer may see is like the requested one.
 pub(super) fn suggest(fault: &mut Fault, snapshot: &Snapshot, peer: &Peer, account: &AccountName) {
-    let sight = snapshot.sight(peer);
-    let near = nearest(account.as_str(), &sight.near(snapshot, account)).map(str::to_owned);
+    let visible = snapshot.visible(peer);
+    let near = nearest(account.as_str(), &visible.near(snapshot, account)).map(str::to_owned);
     if let (Some(name), Some(advice)) = (near, &mut fault.advice) {
         *advice = format!("did you mean {name}? {advice}");
     }

@@ -11,7 +11,7 @@ use super::pages::{fit, page};
 use super::parts::Requests;
 use super::refusal::gone;
 use crate::broker::inbox::{Message, ask};
-use crate::broker::registry::Seen;
+use crate::broker::registry::WhichAccounts;
 
 /// How many accounts a page of `status` holds at most.
 const STATUS_PAGE: usize = 25;
@@ -23,7 +23,7 @@ impl Requests {
         peer: &Peer,
         after: Option<&AccountName>,
     ) -> Done {
-        let (page, mut next) = page(admitted, peer, (Seen::Status, after), STATUS_PAGE);
+        let (page, mut next) = page(admitted, peer, (WhichAccounts::Status, after), STATUS_PAGE);
         let accounts = page.iter().map(|it| (it.key, it.account.name.clone()));
         let (driver, accounts) = (self.driver.clone(), accounts.collect());
         Done::Later(Box::pin(async move {

@@ -45,7 +45,7 @@ impl Requests {
 
 /// The answer. Looks names up, which may wait for a directory server, so it must not run on the runtime's threads.
 fn answer(peer: &Peer, snapshot: &Arc<Snapshot>) -> Response {
-    let (facts, sight) = (peer.facts(), snapshot.sight(peer));
+    let (facts, visible) = (peer.facts(), snapshot.visible(peer));
     let groups = seen(&facts.groups, |groups| {
         groups
             .iter()
@@ -58,7 +58,7 @@ fn answer(peer: &Peer, snapshot: &Arc<Snapshot>) -> Response {
         .known()
         .map_or(0, |groups| groups.len().saturating_sub(MOST_GROUPS));
     let for_accounts = Permissions::OF_AN_ACCOUNT.iter().filter_map(|permission| {
-        let accounts = u32::try_from(sight.count_of(permission)).unwrap_or(u32::MAX);
+        let accounts = u32::try_from(visible.count_of(permission)).unwrap_or(u32::MAX);
         (accounts > 0).then(|| Permitted {
             permission: permission.to_string(),
             accounts,

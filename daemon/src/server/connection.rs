@@ -27,7 +27,7 @@ use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::broker::registry::Sight;
+use crate::broker::registry::VisibleAccounts;
 use crate::requests::budget::{cost_of, cost_of_answer};
 use crate::requests::{Admission, Answered, Release, Reply, Requests, is_denial};
 use tokend_peer::Connection;
@@ -99,7 +99,7 @@ where
         hints: HINTS,
         left: AT_ONCE,
         rest: None,
-        sight: None,
+        visible: None,
     };
     session.run().await
 }
@@ -140,8 +140,8 @@ struct Session<S> {
     left: usize,
     /// Until when no request is taken, because its user made too many without a token.
     rest: Option<Rest>,
-    /// The peer's sight, once it was needed.
-    sight: Option<Arc<Sight>>,
+    /// The peer's visible accounts, once they were needed.
+    visible: Option<Arc<VisibleAccounts>>,
 }
 
 /// The end of the pause.
@@ -162,8 +162,8 @@ enum Taken {
     Rest,
     /// The next request needs more facts about the peer.
     Lacks(Needs),
-    /// The next request needs the peer's sight, which has to be computed first.
-    Unseen,
+    /// The next request needs the peer's visible accounts, which have to be computed first.
+    NeedsVisible,
 }
 
 impl<S> Session<S>
@@ -193,7 +193,9 @@ where
                 Taken::Enough => yield_now().await,
                 Taken::Rest => self.rest(waiting).await?,
                 Taken::Lacks(needs) => self.learn(needs).await?,
-                Taken::Unseen => self.sight = Some(self.requests.look_around(&self.peer).await),
+                Taken::NeedsVisible => {
+                    self.visible = Some(self.requests.compute_visible(&self.peer).await)
+                }
             }
         }
         let full = waiting.len() >= self.bounds.pending;
@@ -300,10 +302,14 @@ where
             Admission::Refused(refused) => Err(refused),
             Admission::Admitted(admitted) => Ok(admitted),
         };
-        let own = self.sight.as_ref();
-        if decided.is_ok() && self.requests.is_unseen(&self.peer, &request, own) {
+        let own = self.visible.as_ref();
+        if decided.is_ok()
+            && self
+                .requests
+                .must_compute_visible(&self.peer, &request, own)
+        {
             self.asked = Some((id, request));
-            return Ok(Some(Taken::Unseen));
+            return Ok(Some(Taken::NeedsVisible));
         }
         let is_light = matches!(
             request,
@@ -334,13 +340,13 @@ where
         let Some((id, mut fault, account)) = self.hint.take() else {
             return Ok(None);
         };
-        let sight = self.sight.as_ref();
+        let visible = self.visible.as_ref();
         if !self
             .requests
-            .suggest(&self.peer, sight, &account, &mut fault)
+            .suggest(&self.peer, visible, &account, &mut fault)
         {
             self.hint = Some((id, fault, account));
-            return Ok(Some(Taken::Unseen));
+            return Ok(Some(Taken::NeedsVisible));
         }
         self.answer(id, Response::Fault(fault))?;
         Ok(None)

@@ -80,7 +80,7 @@ async fn the_name_that_was_meant_is_one_the_peer_may_see() {
     let suggested = |uid, account: &str| {
         let mut fault = bench.fault(uid, get(account));
         let snapshot = bench.requests.registry.snapshot();
-        drop(snapshot.sight(&peer(uid)));
+        drop(snapshot.visible(&peer(uid)));
         let decided = bench
             .requests
             .decide_by_what_is_known(&snapshot, &peer(uid), &get(account));

@@ -1,4 +1,4 @@
-//! The computed sights of peers, and how many of them are kept.
+//! The visible accounts of the last kinds of peers, and how many of those are kept.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokend_policy::{Peer, Permission, Permissions};
 pub(super) const KEPT: usize = 64;
 /// What a peer may see of one configuration.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub(crate) struct VisibleAccounts {
     /// The kind of peer. Processes of the same user with the same facts see the same accounts.
     pub(super) peer: Peer,
     pub(super) snapshot: u64,
@@ -23,16 +23,16 @@ pub(crate) struct Sight {
 
 /// A choice of accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum WhichAccounts {
     /// Those on which the peer has any permission.
     Any,
     /// Those whose status the peer may see.
     Status,
 }
 
-/// The sights of one configuration so far.
+/// What was computed for one configuration so far.
 #[derive(Debug, Default)]
-pub(super) struct Sights(Mutex<VecDeque<Arc<Sight>>>);
+pub(super) struct VisibleCache(Mutex<VecDeque<Arc<VisibleAccounts>>>);
 
 /// One bit for each account.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ impl Bits {
     }
 }
 
-impl Sight {
+impl VisibleAccounts {
     /// On how many accounts the peer has this permission.
     pub(crate) fn count_of(&self, permission: Permission) -> usize {
         let at = Permission::ALL.iter().position(|own| *own == permission);
@@ -96,22 +96,24 @@ impl Sight {
     }
 }
 
-impl Sights {
-    /// The sight of this kind of peer, if it is kept.
-    pub(super) fn of(&self, peer: &Peer) -> Option<Arc<Sight>> {
+impl VisibleCache {
+    /// The visible accounts of this kind of peer, if they are kept.
+    pub(super) fn of(&self, peer: &Peer) -> Option<Arc<VisibleAccounts>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|sight| sight.is_of(peer)).map(Arc::clone)
+        kept.iter()
+            .find(|visible| visible.is_of(peer))
+            .map(Arc::clone)
     }
 
-    /// Keeps a sight.
-    pub(super) fn keep(&self, sight: &Arc<Sight>) {
+    /// Keeps these; the oldest give way.
+    pub(super) fn keep(&self, visible: &Arc<VisibleAccounts>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.iter().any(|own| own.is_of(&sight.peer)) {
+        if kept.iter().any(|own| own.is_of(&visible.peer)) {
             return;
         }
         if kept.len() >= KEPT {
             kept.pop_front();
         }
-        kept.push_back(Arc::clone(sight));
+        kept.push_back(Arc::clone(visible));
     }
 }

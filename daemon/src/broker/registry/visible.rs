@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokend_policy::{Peer, Permission, Permissions};
 use tokend_proto::AccountName;
 
-use super::sights::{Bits, Seen, Sight};
+use super::visible_cache::{Bits, VisibleAccounts, WhichAccounts};
 use super::{ServedAccount, Snapshot};
 
 /// How many accounts are checked before other tasks run: about ten microseconds of work.
@@ -16,27 +16,27 @@ const STEP: usize = 256;
 /// How many names on each side of a mistyped name are compared with it.
 const NEAR: usize = 64;
 
-/// A sight that is being computed.
+/// The visible accounts of a peer, while they are being computed.
 #[derive(Debug)]
-pub(crate) struct Looking {
-    sight: Sight,
+pub(crate) struct Computing {
+    visible: VisibleAccounts,
     /// The permissions by each policy, once it was asked.
     given: Vec<Option<Permissions>>,
     admin: Permissions,
     at: usize,
 }
 
-impl Sight {
+impl VisibleAccounts {
     /// The chosen accounts, by name, after the given one.
     pub(crate) fn accounts<'a>(
         &'a self,
         snapshot: &'a Snapshot,
-        which: Seen,
+        which: WhichAccounts,
         after: Option<&AccountName>,
     ) -> impl Iterator<Item = &'a Arc<ServedAccount>> + use<'a> {
         let bits = match which {
-            Seen::Any => &self.any,
-            Seen::Status => &self.status,
+            WhichAccounts::Any => &self.any,
+            WhichAccounts::Status => &self.status,
         };
         let start = after.map_or(0, |after| snapshot.place_after(after));
         bits.from(start)
@@ -61,48 +61,48 @@ impl Sight {
 }
 
 impl Snapshot {
-    /// The sight of this peer, if it is known.
-    pub(crate) fn found(&self, peer: &Peer) -> Option<Arc<Sight>> {
-        self.sights.of(peer)
+    /// The visible accounts of this peer, if they are known.
+    pub(crate) fn known_visible(&self, peer: &Peer) -> Option<Arc<VisibleAccounts>> {
+        self.visible.of(peer)
     }
 
-    /// The sight of this peer. Computed at once if it is unknown.
-    pub(crate) fn sight(&self, peer: &Peer) -> Arc<Sight> {
-        self.found(peer).unwrap_or_else(|| {
-            let mut looking = Looking::begin(self, peer);
-            while looking.step(self) {}
-            looking.done(self)
+    /// The visible accounts of this peer. Computed at once if they are unknown.
+    pub(crate) fn visible(&self, peer: &Peer) -> Arc<VisibleAccounts> {
+        self.known_visible(peer).unwrap_or_else(|| {
+            let mut computing = Computing::begin(self, peer);
+            while computing.step(self) {}
+            computing.done(self)
         })
     }
 
-    /// Computes the sight of this peer; other tasks run in between.
-    pub(crate) async fn look_around(&self, peer: &Peer) -> Arc<Sight> {
-        if let Some(found) = self.found(peer) {
+    /// Computes the visible accounts of this peer; other tasks run in between.
+    pub(crate) async fn compute_visible(&self, peer: &Peer) -> Arc<VisibleAccounts> {
+        if let Some(found) = self.known_visible(peer) {
             return found;
         }
-        let mut looking = Looking::begin(self, peer);
-        while looking.step(self) {
+        let mut computing = Computing::begin(self, peer);
+        while computing.step(self) {
             tokio::task::yield_now().await;
         }
-        looking.done(self)
+        computing.done(self)
     }
 
-    /// Puts a sight back that a session computed for this peer, if others have displaced it since. False when it belongs to another
+    /// Keeps visible accounts that a session computed for this peer, if others have displaced them since. False when they belong to another
     /// configuration, or when more is known about the peer by now.
-    pub(crate) fn remember(&self, peer: &Peer, sight: &Arc<Sight>) -> bool {
-        let holds = sight.snapshot == self.number && sight.is_of(peer);
+    pub(crate) fn keep_visible(&self, peer: &Peer, visible: &Arc<VisibleAccounts>) -> bool {
+        let holds = visible.snapshot == self.number && visible.is_of(peer);
         if holds {
-            self.sights.keep(sight);
+            self.visible.keep(visible);
         }
         holds
     }
 }
 
-impl Looking {
+impl Computing {
     fn begin(snapshot: &Snapshot, peer: &Peer) -> Self {
         let count = snapshot.ordered.len();
         Self {
-            sight: Sight {
+            visible: VisibleAccounts {
                 peer: peer.clone(),
                 snapshot: snapshot.number,
                 any: Bits::of(count),
@@ -119,21 +119,21 @@ impl Looking {
     fn step(&mut self, snapshot: &Snapshot) -> bool {
         let accounts = snapshot.ordered.get(self.at..).unwrap_or_default();
         for (at, (served, kind)) in (self.at..).zip(accounts).take(STEP) {
-            let peer = &self.sight.peer;
+            let peer = &self.visible.peer;
             let own = match self.given.get_mut(*kind) {
                 Some(given) => *given.get_or_insert_with(|| served.account.allow.permissions(peer)),
                 None => served.account.allow.permissions(peer),
             };
-            self.sight.note(at, own | self.admin);
+            self.visible.note(at, own | self.admin);
         }
         self.at += STEP;
         self.at < snapshot.ordered.len()
     }
 
-    fn done(self, snapshot: &Snapshot) -> Arc<Sight> {
-        let sight = Arc::new(self.sight);
-        snapshot.sights.keep(&sight);
-        sight
+    fn done(self, snapshot: &Snapshot) -> Arc<VisibleAccounts> {
+        let visible = Arc::new(self.visible);
+        snapshot.visible.keep(&visible);
+        visible
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::sights::KEPT;
+use super::super::visible_cache::KEPT;
 use super::*;
 use crate::testing::{Site, name, peer, registry};
 
@@ -29,16 +29,16 @@ async fn what_is_seen_is_what_the_rules_give() {
     let snapshot = many(1000);
     for uid in [20, 30, 40, 7, 10_007] {
         let peer = peer(uid);
-        let sight = snapshot.look_around(&peer).await;
+        let visible = snapshot.compute_visible(&peer).await;
         for permission in Permission::ALL {
             let given = snapshot
                 .all_served()
                 .filter(|served| snapshot.grants(&peer, served, permission).is_ok());
             let counted = match Permissions::OF_AN_ACCOUNT.has(permission) {
                 true => given.count(),
-                false => sight.count_of(permission),
+                false => visible.count_of(permission),
             };
-            assert_eq!(sight.count_of(permission), counted, "{uid} {permission}");
+            assert_eq!(visible.count_of(permission), counted, "{uid} {permission}");
         }
         for after in [
             None,
@@ -57,34 +57,45 @@ async fn what_is_seen_is_what_the_rules_give() {
                 .filter(known)
                 .map(|served| served.key)
                 .collect();
-            let found = sight.accounts(&snapshot, Seen::Any, after.as_ref());
+            let found = visible.accounts(&snapshot, WhichAccounts::Any, after.as_ref());
             assert_eq!(
                 found.map(|served| served.key).collect::<Vec<_>>(),
                 expected,
                 "{uid}"
             );
         }
-        let status = sight.accounts(&snapshot, Seen::Status, None).count();
-        assert_eq!(status, sight.count_of(Permission::Status));
+        let status = visible
+            .accounts(&snapshot, WhichAccounts::Status, None)
+            .count();
+        assert_eq!(status, visible.count_of(Permission::Status));
     }
 }
 
 #[tokio::test]
 async fn it_is_found_once_for_each_kind_of_peer_and_configuration() {
     let snapshot = many(300);
-    let first = snapshot.look_around(&peer(20)).await;
+    let first = snapshot.compute_visible(&peer(20)).await;
     let another = Peer::new(20, 20, 99);
-    assert!(Arc::ptr_eq(&first, &snapshot.look_around(&another).await));
-    assert!(Arc::ptr_eq(&first, &snapshot.sight(&another)));
+    assert!(Arc::ptr_eq(
+        &first,
+        &snapshot.compute_visible(&another).await
+    ));
+    assert!(Arc::ptr_eq(&first, &snapshot.visible(&another)));
     for uid in 100..100 + u32::try_from(KEPT).unwrap() {
-        drop(snapshot.sight(&peer(uid)));
+        drop(snapshot.visible(&peer(uid)));
     }
-    assert!(snapshot.found(&peer(20)).is_none(), "others displaced it");
-    assert!(snapshot.remember(&peer(20), &first));
-    assert!(Arc::ptr_eq(&first, &snapshot.found(&peer(20)).unwrap()));
-    assert!(!snapshot.remember(&peer(21), &first), "another user");
     assert!(
-        !many(300).remember(&peer(20), &first),
+        snapshot.known_visible(&peer(20)).is_none(),
+        "others displaced it"
+    );
+    assert!(snapshot.keep_visible(&peer(20), &first));
+    assert!(Arc::ptr_eq(
+        &first,
+        &snapshot.known_visible(&peer(20)).unwrap()
+    ));
+    assert!(!snapshot.keep_visible(&peer(21), &first), "another user");
+    assert!(
+        !many(300).keep_visible(&peer(20), &first),
         "another configuration"
     );
 }
@@ -92,8 +103,8 @@ async fn it_is_found_once_for_each_kind_of_peer_and_configuration() {
 #[tokio::test]
 async fn names_nearby_are_those_the_peer_may_see() {
     let snapshot = many(1000);
-    let sight = snapshot.sight(&peer(20));
-    let near = sight.near(&snapshot, &name("a00500x"));
+    let visible = snapshot.visible(&peer(20));
+    let near = visible.near(&snapshot, &name("a00500x"));
     assert!(near.len() <= 2 * NEAR && near.contains(&"a00500") && near.contains(&"a00504"));
     assert!(near.iter().all(|name| {
         let place = name[1..].parse::<usize>().unwrap() % 7;
@@ -101,7 +112,7 @@ async fn names_nearby_are_those_the_peer_may_see() {
     }));
     assert!(
         snapshot
-            .sight(&peer(40))
+            .visible(&peer(40))
             .near(&snapshot, &name("a00500"))
             .is_empty()
     );
