@@ -272,7 +272,7 @@ impl File {
             }
         }
         match (without, &mut base) {
-            (Some((node, paths)), Some(base)) => take_out(base, node, &paths, &mut diagnostics),
+            (Some((node, paths)), Some(base)) => remove_parts(base, node, &paths, &mut diagnostics),
             (Some((node, _)), None) if extends.is_none() => {
                 node.note(&mut diagnostics, "`without` needs `extends`", None);
             }
@@ -309,8 +309,8 @@ impl File {
             let mut waiting = waiting.iter();
             waiting.find(|file| file.name == name)?.extends()
         };
-        let mut stands_on = std::iter::successors(Some(base), |name| next(name)).take(FILES);
-        stands_on.any(|name| name == self.name).then(|| {
+        let mut bases = std::iter::successors(Some(base), |name| next(name)).take(FILES);
+        bases.any(|name| name == self.name).then(|| {
             let mut diagnostics = Diagnostics::default();
             let message = format!("`{}` extends itself through `{base}`", self.name);
             node.note(&mut diagnostics, message, None);
@@ -320,7 +320,7 @@ impl File {
 }
 
 /// Removes the entries of `without` from the extended dialect.
-fn take_out(
+fn remove_parts(
     base: &mut Node<'static>,
     without: Value<'_>,
     paths: &[String],

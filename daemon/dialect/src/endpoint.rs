@@ -39,10 +39,6 @@ impl Endpoint {
         &self.base_url
     }
 
-    pub(crate) fn named(&self) -> Option<&str> {
-        self.named.as_deref()
-    }
-
     /// The account's own path for requests of this kind.
     pub(crate) fn own_path(&self, kind: ExchangeKind) -> Option<&str> {
         match kind {

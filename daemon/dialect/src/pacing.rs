@@ -29,18 +29,14 @@ pub struct DefaultPacing {
 impl DefaultPacing {
     /// The limits of a dialect that sets none: about the pace of a careful person.
     pub(crate) const CAREFUL: Self = Self {
-        attempts: DefaultRate {
-            burst: 3,
-            period: Duration::from_secs(60),
-        },
-        logins: DefaultRate {
-            burst: 2,
-            period: Duration::from_secs(600),
-        },
-        host: DefaultRate {
-            burst: 10,
-            period: Duration::from_secs(1),
-        },
+        attempts: rate(3, 60),
+        logins: rate(2, 600),
+        host: rate(10, 1),
         host_in_flight: 4,
     };
+}
+
+const fn rate(burst: u32, seconds: u64) -> DefaultRate {
+    let period = Duration::from_secs(seconds);
+    DefaultRate { burst, period }
 }

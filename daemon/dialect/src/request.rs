@@ -142,10 +142,8 @@ impl RequestPlan {
 
     /// The path of the endpoint's name, else that of the last layer with one.
     fn path<'a>(&'a self, layers: &[&'a Layer], endpoint: &Endpoint) -> Option<&'a Template> {
-        let mut named = self.endpoints.iter();
-        let named = endpoint
-            .named()
-            .and_then(|name| named.find(|(known, _)| known == name));
+        let named = endpoint.named.as_deref();
+        let named = named.and_then(|name| self.endpoints.iter().find(|(known, _)| known == name));
         let last = || layers.iter().rev().find_map(|layer| layer.path.as_ref());
         named.map(|(_, path)| path).or_else(last)
     }

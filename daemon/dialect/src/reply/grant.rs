@@ -108,7 +108,8 @@ impl ReplyPlan {
         let found = self.lifetime.find(reply, &access, fresh);
         let scope = reply.first(&self.scope).and_then(scope);
         let fits = |it: &String| it.len() <= VALUE_LIMIT && !it.chars().any(char::is_control);
-        let refresh_lifetime = fresh.and_then(|token| self.lives(reply, &access, token));
+        let refresh_lifetime =
+            fresh.and_then(|token| self.refresh_token_lifetime(reply, &access, token));
         let effect = match found.lifetime.is_some_and(|it| it.is_zero()) {
             true => "the token is not handed out",
             false => "the token's expiry is not known",
@@ -133,13 +134,18 @@ impl ReplyPlan {
             return None;
         };
         Some(Renewal {
-            refresh_lifetime: self.lives(reply, "", &token),
+            refresh_lifetime: self.refresh_token_lifetime(reply, "", &token),
             refresh_token: token.into(),
         })
     }
 
     /// The lifetime of a refresh token. Servers write 0 for a token that does not expire.
-    fn lives(&self, reply: &Parsed<'_>, access: &str, refresh: &str) -> Option<Duration> {
+    fn refresh_token_lifetime(
+        &self,
+        reply: &Parsed<'_>,
+        access: &str,
+        refresh: &str,
+    ) -> Option<Duration> {
         let found = self.refresh_lifetime.find(reply, access, Some(refresh));
         found.lifetime.filter(|lifetime| !lifetime.is_zero())
     }

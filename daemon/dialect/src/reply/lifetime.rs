@@ -203,7 +203,7 @@ impl LifetimePlan {
         let (lifetime, source) = match (taken, self.assumed) {
             (Some((lifetime, source)), _) => (bounded(lifetime), source),
             // Less remains than the configured minimum.
-            (None, _) if let Some(source) = self.over(reply, access, refresh) => {
+            (None, _) if let Some(source) = self.expired(reply, access, refresh) => {
                 (Some(Duration::ZERO), source)
             }
             (None, Some(assumed)) => (bounded(assumed), LifetimeSource::Assumed),
@@ -221,7 +221,7 @@ impl LifetimePlan {
     }
 
     /// The first source whose time is in the past by all of the provider's clocks: the token has expired.
-    fn over(
+    fn expired(
         &self,
         reply: &Parsed<'_>,
         access: &str,
@@ -230,12 +230,12 @@ impl LifetimePlan {
         let iat = Claims::of(access).and_then(|claims| claims.iat);
         self.from.iter().find_map(|from| match from {
             Origin::Field(field) => field
-                .is_over(reply, iat)
+                .is_past(reply, iat)
                 .then_some(LifetimeSource::StatedTime),
             Origin::Jwt(token) => {
                 let claims = token.claims(access, refresh)?;
-                let over = is_over(claims.exp?, [reply.date(), claims.iat]);
-                over.then_some(LifetimeSource::Jwt)
+                let is_past = is_past(claims.exp?, [reply.date(), claims.iat]);
+                is_past.then_some(LifetimeSource::Jwt)
             }
         })
     }
@@ -252,7 +252,7 @@ impl LifetimePlan {
                     Token::Refresh => "refresh",
                 };
                 let references = [reply.date(), claims.iat];
-                let why = uncounted(claims.exp?, &references, "the token an `iat`");
+                let why = why_uncountable(claims.exp?, &references, "the token an `iat`");
                 Some((true, format!("`exp` of the {name} token {why}")))
             }
         };
@@ -263,15 +263,15 @@ impl LifetimePlan {
 }
 
 /// Whether there is a reference, and the time is past by all of them.
-fn is_over(time: f64, references: [Option<f64>; 2]) -> bool {
+fn is_past(time: f64, references: [Option<f64>; 2]) -> bool {
     let mut known = references.into_iter().flatten().peekable();
     known.peek().is_some() && known.all(|from| from >= time)
 }
 
 /// Why a time cannot be turned into a duration. `other` names what a reply without a `Date` could count from.
-fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
-    let is_over = references.iter().flatten().any(|from| *from >= time);
-    match is_over {
+fn why_uncountable(time: f64, references: &[Option<f64>], other: &str) -> String {
+    let is_past = references.iter().flatten().any(|from| *from >= time);
+    match is_past {
         true => "is over already by the provider's own clock".to_owned(),
         false => {
             format!("is a time with nothing to count it from: the reply has no `Date`, nor {other}")
@@ -317,9 +317,9 @@ impl LifetimeField {
     }
 
     /// Whether the place holds a time that is past.
-    fn is_over(&self, reply: &Parsed<'_>, iat: Option<f64>) -> bool {
+    fn is_past(&self, reply: &Parsed<'_>, iat: Option<f64>) -> bool {
         match self.read_lifetime(reply, iat) {
-            Some(Reading::Time(time)) => is_over(time, self.references(reply, iat)),
+            Some(Reading::Time(time)) => is_past(time, self.references(reply, iat)),
             Some(Reading::Seconds(_)) | None => false,
         }
     }
@@ -346,7 +346,7 @@ impl LifetimeField {
                     Some(since) => format!("a time at `{}`", since.place),
                     None => "the token an `iat`; `since` can name a place in the reply".to_owned(),
                 };
-                let why = uncounted(time, &references, &other);
+                let why = why_uncountable(time, &references, &other);
                 (true, format!("`{place}` {why}"))
             }
             Some(Reading::Seconds(_)) => (false, format!("`{place}` is a negative number")),
