@@ -61,6 +61,25 @@ async fn reload(daemon: &Daemon) {
     assert!(matches!(response, Response::Done { .. }), "{response:?}");
 }
 
+/// Has the daemon apply this configuration.
+async fn put_in_force(daemon: &Daemon, site: &Site, text: &str) {
+    site.write(text);
+    reload(daemon).await;
+}
+
+/// Keeps the provider's next reply back until it is sent through this.
+fn hold(provider: &Provider) -> oneshot::Sender<String> {
+    let (go_on, held) = oneshot::channel();
+    provider.then(Act::Hold(held));
+    go_on
+}
+
+/// What is stored of the account.
+fn stored(store: &MemoryStore, site: &Site) -> tokend_store::Record {
+    let id = RecordKey::of(&site.account()).unwrap();
+    store.read(&id).unwrap().unwrap().1
+}
+
 /// What `tokenctl login` asks.
 async fn enter(daemon: &Daemon, secret: fn(SecretText) -> LoginSecret, text: &str) -> Response {
     let secret = secret(SecretText::new(text).unwrap());
@@ -170,8 +189,7 @@ async fn a_full_disk_sends_nothing_and_loses_nothing() {
 #[tokio::test]
 async fn a_drain_finishes_what_was_sent() {
     let (provider, site, store) = place().await;
-    let (go_on, held) = oneshot::channel();
-    provider.then(Act::Hold(held));
+    let go_on = hold(&provider);
     let daemon = Daemon::start(&site, &store).await;
     let waiting = tokio::spawn(answer(
         daemon.requests.handle(&crate::testing::peer(7), get("ads")),
@@ -186,15 +204,13 @@ async fn a_drain_finishes_what_was_sent() {
     go_on.send(raw("200 OK", &grant(1))).unwrap();
     soon(drained).await.unwrap();
     assert_eq!(token_of(soon(waiting).await.unwrap()).unwrap(), "token-1");
-    let id = RecordKey::of(&site.account()).unwrap();
-    assert!(store.read(&id).unwrap().unwrap().1.grant.is_some());
+    assert!(stored(&store, &site).grant.is_some());
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_cancels_nothing() {
     let (provider, _site, _store, daemon) = started().await;
-    let (go_on, held) = oneshot::channel();
-    provider.then(Act::Hold(held));
+    let go_on = hold(&provider);
     drop(daemon.requests.handle(&crate::testing::peer(7), get("ads")));
     provider.asked(1).await;
     go_on.send(raw("200 OK", &grant(1))).unwrap();
@@ -340,7 +356,7 @@ async fn reports_of_one_user_leave_others_the_token_that_is_held() {
             Err(fault) => break fault,
         }
         believed += 1;
-        assert!(believed < burst, "less than the pace allows");
+        assert!(believed < burst, "less than the rate limit allows");
     };
     assert_eq!(fault.code, FaultCode::Paced, "{fault:?}");
     assert!(fault.retry_after_ms.is_some(), "{fault:?}");

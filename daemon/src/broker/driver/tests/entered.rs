@@ -90,10 +90,7 @@ async fn a_refused_login_is_told_in_its_own_words_after_what_a_refresh_token_was
     assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
     provider.then(reply("400 Bad Request", REFUSED));
     login_required_by(token_of(daemon.ask(force("ads")).await));
-    let record = || {
-        let id = RecordKey::of(&site.account()).unwrap();
-        store.read(&id).unwrap().unwrap().1
-    };
+    let record = || stored(&store, &site);
     let is_its_own = |fault: tokend_proto::Fault| {
         assert!(fault.message.contains("invalid_client"), "{fault:?}");
         let advice = fault.advice.unwrap();
@@ -114,8 +111,7 @@ async fn a_reload_while_a_password_is_tried_decides_whether_a_login_is_possible(
     let site = Site::new(&text);
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
     enter(&daemon, LoginSecret::Password, "hunter2").await;
-    let (go_on, held) = oneshot::channel();
-    provider.then(Act::Hold(held));
+    let go_on = hold(&provider);
     let secret = LoginSecret::Password(SecretText::new("hunter3").unwrap());
     let login = Request::Login {
         account: name("ads"),
@@ -147,7 +143,6 @@ async fn a_refresh_token_that_is_entered_again_is_held_once() {
         let (site, store) = (site(&provider), MemoryStore::new());
         let daemon = Daemon::start(&site, &store).await;
         assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-        let id = RecordKey::of(&site.account()).unwrap();
         if killed {
             provider.then(Act::Hang);
             let text = SecretText::new("refresh-1").unwrap();
@@ -166,7 +161,7 @@ async fn a_refresh_token_that_is_entered_again_is_held_once() {
             enter(&daemon, LoginSecret::RefreshToken, "refresh-1").await;
             daemon.drain().await;
         }
-        let credential = store.read(&id).unwrap().unwrap().1.credential;
+        let credential = stored(&store, &site).credential;
         assert!(credential.refresh_in_doubt, "{killed}");
         assert!(credential.spare_refresh_token.is_none(), "{killed}");
     }
@@ -181,12 +176,11 @@ async fn nobody_knows_what_a_refresh_token_taken_into_use_without_a_grant_was_as
         .then(reply("400 Bad Request", REFUSED))
         .then(Act::ResetAfter);
     daemon.get("ads").await.unwrap_err();
-    let id = RecordKey::of(&site.account()).unwrap();
-    assert!(store.read(&id).unwrap().unwrap().1.asks.is_some());
+    assert!(stored(&store, &site).asks.is_some());
     login_required_by(token_of(daemon.ask(force("ads")).await));
     enter(&daemon, LoginSecret::RefreshToken, "entered").await;
     daemon.drain().await;
-    let record = store.read(&id).unwrap().unwrap().1;
+    let record = stored(&store, &site);
     assert!(record.credential.refresh_token.is_some());
     assert_eq!(record.asks, None);
 }

@@ -10,6 +10,14 @@ fn without_secret(provider: &Provider) -> Site {
     Site::new(&account("ads", &provider.base_url).replace("password = { file = \"pw\" }\n", ""))
 }
 
+/// A daemon whose account `ads` has no credential.
+async fn started_without_secret() -> (Provider, Site, MemoryStore, Daemon) {
+    let provider = Provider::start().await;
+    let (site, store) = (without_secret(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    (provider, site, store, daemon)
+}
+
 fn done(response: Response) -> String {
     match response {
         Response::Done { message } => message,
@@ -38,9 +46,7 @@ async fn forget(daemon: &Daemon) -> Response {
 /// Everything a client other than `tokenctl` may send, whatever it did not do to what was typed.
 #[tokio::test]
 async fn a_secret_that_any_client_sends_is_one_line_or_refused_and_nothing_is_asked() {
-    let provider = Provider::start().await;
-    let (site, store) = (without_secret(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, _site, _store, daemon) = started_without_secret().await;
     let kinds = [
         LoginSecret::Password,
         LoginSecret::RefreshToken as fn(SecretText) -> LoginSecret,
@@ -82,9 +88,7 @@ async fn a_secret_that_any_client_sends_is_one_line_or_refused_and_nothing_is_as
         (" hunter2 \n", "+hunter2+"),
     ];
     for (sent, expected) in accepted {
-        let provider = Provider::start().await;
-        let (site, store) = (without_secret(&provider), MemoryStore::new());
-        let daemon = Daemon::start(&site, &store).await;
+        let (provider, _site, _store, daemon) = started_without_secret().await;
         done(enter(&daemon, LoginSecret::Password, sent).await);
         let seen = provider.seen();
         let password = seen[0].split("password=").last().unwrap_or_default();
@@ -95,9 +99,7 @@ async fn a_secret_that_any_client_sends_is_one_line_or_refused_and_nothing_is_as
 
 #[tokio::test]
 async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
-    let provider = Provider::start().await;
-    let (site, store) = (without_secret(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, site, store, daemon) = started_without_secret().await;
     assert_eq!(
         daemon.get("ads").await.unwrap_err().code,
         FaultCode::LoginRequired
@@ -114,11 +116,7 @@ async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
         daemon.get("ads").await.unwrap_err().code,
         FaultCode::LoginRequired
     );
-    let record = store
-        .read(&RecordKey::of(&site.account()).unwrap())
-        .unwrap()
-        .unwrap()
-        .1;
+    let record = stored(&store, &site);
     assert!(record.credential.password.is_none() && record.grant.is_none());
     assert_eq!(provider.seen().len(), 1);
 }
@@ -152,9 +150,7 @@ async fn a_wrong_password_is_told_and_not_stored_and_a_better_one_helps() {
 
 #[tokio::test]
 async fn what_was_entered_while_the_store_refuses_is_not_tried() {
-    let provider = Provider::start().await;
-    let (site, store) = (without_secret(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, _site, store, daemon) = started_without_secret().await;
     store.fail_commit(1, tokend_store::ScriptedFault::DISK_FULL);
     let refusal = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
     assert_eq!(refusal.code, FaultCode::StoreUnavailable);
@@ -169,9 +165,7 @@ async fn what_was_entered_while_the_store_refuses_is_not_tried() {
 
 #[tokio::test]
 async fn what_was_granted_while_the_store_refuses_is_not_lost() {
-    let provider = Provider::start().await;
-    let (site, store) = (without_secret(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (_provider, site, store, daemon) = started_without_secret().await;
     store.fail_commit(2, tokend_store::ScriptedFault::DISK_FULL);
     let refusal = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
     assert_eq!(refusal.code, FaultCode::StoreUnavailable);
@@ -182,10 +176,9 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
         "{refusal:?}"
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-    let id = RecordKey::of(&site.account()).unwrap();
     soon(async {
         loop {
-            let record = store.read(&id).unwrap().unwrap().1;
+            let record = stored(&store, &site);
             if record.credential.password.is_some() {
                 assert!(record.candidate.is_none());
                 return;
@@ -194,16 +187,6 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
         }
     })
     .await;
-}
-
-async fn enter_refresh_token(daemon: &Daemon, token: &str) -> Response {
-    let secret = LoginSecret::RefreshToken(SecretText::new(token).unwrap());
-    daemon
-        .ask(Request::Login {
-            account: name("ads"),
-            secret,
-        })
-        .await
 }
 
 fn granted(access: &str, refresh: &str) -> String {
@@ -218,7 +201,7 @@ async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
     provider.then(reply("200 OK", &granted("first", "held")));
     assert_eq!(daemon.get("ads").await.unwrap(), "first");
     provider.then(reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
-    let refusal = fault(enter_refresh_token(&daemon, "typo").await);
+    let refusal = fault(enter(&daemon, LoginSecret::RefreshToken, "typo").await);
     assert_eq!(refusal.code, FaultCode::LoginRequired);
     assert!(
         refusal
@@ -230,11 +213,7 @@ async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
     let seen = provider.seen();
     assert_eq!(seen.len(), 2, "no login follows: {seen:?}");
     assert!(seen[1].contains("refresh_token=typo"), "{seen:?}");
-    let record = store
-        .read(&RecordKey::of(&site.account()).unwrap())
-        .unwrap()
-        .unwrap()
-        .1;
+    let record = stored(&store, &site);
     let held = record.credential.refresh_token.unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&held), "held");
 }
@@ -254,7 +233,7 @@ async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
     let refusal = daemon.get("ads").await.unwrap_err();
     assert_eq!(refusal.code, FaultCode::StoreUnavailable);
     assert!(refusal.advice.unwrap().contains("tokenctl forget ads"));
-    done(daemon.ask(Request::Reload).await);
+    reload(&daemon).await;
     assert_eq!(state(&daemon, "ads").await, AccountState::Quarantined);
     let (one, two) = tokio::join!(forget(&daemon), forget(&daemon));
     assert_eq!(
@@ -282,14 +261,12 @@ async fn an_answer_on_its_way_to_a_former_identity_is_forgotten_with_the_account
         let (site, store) = (site(&old), MemoryStore::new());
         site.write(&format!("{ADMIN}{}", account("ads", &old.base_url)));
         let before = site.account();
-        let (go_on, held) = oneshot::channel();
-        old.then(Act::Hold(held));
+        let go_on = hold(&old);
         let asked = old.seen().len();
         let daemon = Daemon::start(&site, &store).await;
         let waiting = daemon.requests.handle(&crate::testing::peer(7), get("ads"));
         old.asked(asked + 1).await;
-        site.write(&format!("{ADMIN}{text}"));
-        done(daemon.ask(Request::Reload).await);
+        put_in_force(&daemon, &site, &format!("{ADMIN}{text}")).await;
         drop(waiting);
         let forgotten = forget(&daemon);
         let answered = async { go_on.send(raw("200 OK", &grant(1))) };
@@ -297,8 +274,12 @@ async fn an_answer_on_its_way_to_a_former_identity_is_forgotten_with_the_account
         sent.unwrap();
         assert_eq!(done(said), "account ads is forgotten", "{text}");
         assert_eq!(secrets_of(&store, &before), Some(false), "{text}");
-        site.write(&format!("{ADMIN}{}", account("ads", &old.base_url)));
-        done(daemon.ask(Request::Reload).await);
+        put_in_force(
+            &daemon,
+            &site,
+            &format!("{ADMIN}{}", account("ads", &old.base_url)),
+        )
+        .await;
         assert_ne!(daemon.get("ads").await.unwrap(), "token-1", "{text}");
         daemon.drain().await;
     }
@@ -338,22 +319,19 @@ async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_t
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     // A refresh is under way that will fail: what is served stays in memory.
-    let (go_on, held) = oneshot::channel();
-    provider.then(Act::Hold(held));
+    let go_on = hold(&provider);
     let forced = daemon
         .requests
         .handle(&crate::testing::peer(7), force("ads"));
     provider.asked(2).await;
-    site.write(ADMIN);
-    done(daemon.ask(Request::Reload).await);
+    put_in_force(&daemon, &site, ADMIN).await;
     drop(forced);
     let answered = async { go_on.send(raw("500 Internal Server Error", "")) };
     let (said, sent) = tokio::join!(forget(&daemon), answered);
     sent.unwrap();
     assert_eq!(done(said), "account ads is forgotten");
     assert_eq!(secrets_of(&store, &before), Some(false));
-    site.write(&text);
-    done(daemon.ask(Request::Reload).await);
+    put_in_force(&daemon, &site, &text).await;
     // Not even after a failure is there anything to serve at once: it is asked for anew.
     let refusal = daemon.get("ads").await;
     assert_ne!(refusal.unwrap_or_default(), "token-1");
@@ -369,8 +347,7 @@ async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
     let before = site.account();
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-    site.write(ADMIN);
-    done(daemon.ask(Request::Reload).await);
+    put_in_force(&daemon, &site, ADMIN).await;
     let reloader = &daemon.requests.reloader;
     let in_flight = reloader.pause().await;
     let mut forgetting = std::pin::pin!(forget(&daemon));

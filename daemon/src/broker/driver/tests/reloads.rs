@@ -2,11 +2,6 @@
 
 use super::*;
 
-async fn put_in_force(daemon: &Daemon, site: &Site, text: &str) {
-    site.write(text);
-    reload(daemon).await;
-}
-
 #[tokio::test]
 async fn accounts_come_and_go_and_come_back() {
     let provider = Provider::start().await;
@@ -50,8 +45,7 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
     let (old, new) = (Provider::start().await, Provider::start().await);
     let (site, store) = (site(&old), MemoryStore::new());
     let before = site.account();
-    let (go_on, held) = oneshot::channel();
-    old.then(Act::Hold(held));
+    let go_on = hold(&old);
     new.then(reply("200 OK", &grant(77)));
     let daemon = Daemon::start(&site, &store).await;
     let waiting = tokio::spawn(answer(
@@ -86,8 +80,7 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
 async fn an_account_that_comes_back_while_its_attempt_runs_has_its_token_back() {
     let (provider, site, store, daemon) = started().await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-    let (go_on, held) = oneshot::channel();
-    provider.then(Act::Hold(held));
+    let go_on = hold(&provider);
     let forced = daemon
         .requests
         .handle(&crate::testing::peer(7), force("ads"));
@@ -372,8 +365,7 @@ async fn an_answer_to_what_was_asked_before_a_reload_is_not_served() {
     let site = Site::new(&with("admin"));
     site.secret("pw", "right", 0o600);
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
-    let (go_on, held) = oneshot::channel();
-    provider.then(Act::Hold(held));
+    let go_on = hold(&provider);
     let waiting = daemon.get("ads");
     tokio::pin!(waiting);
     soon(async {
