@@ -117,7 +117,7 @@ fn first_day(site: &Site, report: &mut Report) -> anyhow::Result<Vec<Asked>> {
     kept::first_day(site, &provider)?;
     let said = site.tokenctl_with(&["login", "paced"], TYPED_PASSWORD)?;
     anyhow::ensure!(said.code == Some(0), "{said:?}");
-    wait_until("the pace of logins to be used up", PATIENCE, || {
+    wait_until("the rate limit of logins to be reached", PATIENCE, || {
         site.tokenctl(&["get", "paced"])
             .is_ok_and(|said| said.code == Some(75))
     })?;
@@ -157,7 +157,7 @@ fn everything_is_there(site: &Site, provider: &Provider, report: &mut Report) {
         anyhow::ensure!(provider.asked("/refused").is_empty(), "it was asked for");
         Ok(())
     });
-    report.check("the used-up pace of logins holds (75)", || {
+    report.check("the reached rate limit of logins holds (75)", || {
         let said = get("paced")?;
         anyhow::ensure!(said.code == Some(75), "{said:?}");
         let asked = provider.asked("/typed");

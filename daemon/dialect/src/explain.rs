@@ -204,12 +204,12 @@ fn unmark(text: &str) -> String {
 fn consequence(reply: &ProviderReply) -> &'static str {
     match reply {
         ProviderReply::Granted(_) => "the token is stored and handed out",
-        ProviderReply::Busy { .. } => "ask again later, inside the pace",
+        ProviderReply::Busy { .. } => "ask again later, within the rate limit",
         ProviderReply::CredentialRejected(_) => {
             "stop: the credential is not tried again until it changes or a person asks for an attempt"
         }
         ProviderReply::RefreshRejected(_) => {
-            "log in anew, if there is a credential and the pace allows"
+            "log in anew, if there is a credential and the rate limit allows it"
         }
         ProviderReply::Misconfigured(_)
         | ProviderReply::Renewed {

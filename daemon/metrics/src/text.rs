@@ -90,7 +90,7 @@ const FAMILIES: [Family; 10] = [
     Family {
         name: "tokend_account_pace_left",
         kind: "gauge",
-        help: "How many attempts, and how many logins, the pace allows now.",
+        help: "How many attempts, and how many logins, the rate limits allow now.",
         lines: |out, it| {
             let left = [("attempts", it.attempts_left), ("logins", it.logins_left)];
             out.by("pace", left);

@@ -105,9 +105,9 @@ impl<'a> FaultText<'a> {
             let problem = in_words(problem);
             format!("; the last one failed: {problem}{}", self.quoted())
         });
-        let message = format!("the pace of {which} is used up{before}");
+        let message = format!("the rate limit of {which} is reached{before}");
         self.retry(Fault::new(FaultCode::Paced, message), retry).advise(format!(
-            "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the pace, and [account.{name}.pacing] sets it, if the provider allows more"
+            "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the rate limit, and [account.{name}.pacing] sets it, if the provider allows more"
         ))
     }
 
@@ -236,7 +236,7 @@ impl<'a> FaultText<'a> {
                  an answer it stops, since the password may be wrong"
                     .to_owned(),
             ),
-            Problem::RefreshRejected => (FaultCode::Paced, "a login follows as soon as the pace allows".to_owned()),
+            Problem::RefreshRejected => (FaultCode::Paced, "a login follows as soon as the rate limit allows".to_owned()),
             Problem::Unrecognised => (FaultCode::ProviderMisbehaved, self.unrecognised_advice()),
             Problem::BornExpired => (
                 FaultCode::ProviderMisbehaved,

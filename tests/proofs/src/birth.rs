@@ -83,7 +83,7 @@ pub(super) fn die(call: &Call, death: Death) -> anyhow::Result<Outcome> {
     if let Some(excess) = excess(&arrivals(&log, Entry::is_token_request), ATTEMPTS) {
         demand(
             false,
-            format!("more attempts than the pace allows: {excess}"),
+            format!("more attempts than the rate limit allows: {excess}"),
         );
     }
     if !broken.is_empty() {

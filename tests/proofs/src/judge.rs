@@ -121,7 +121,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Findings {
         ),
     ] {
         if let Some(excess) = excess(&counted, pace) {
-            broken.push(format!("more {what} than the pace allows: {excess}"));
+            broken.push(format!("more {what} than the rate limit allows: {excess}"));
         }
     }
     let further = log.logins().saturating_sub(evidence.brink.logins);

@@ -43,7 +43,7 @@ fn rejections_refreshes_and_restarts_together_stay_within_the_pace() {
         let said = stage.site.tokenctl(&["refresh", "it"]).unwrap();
         assert_eq!(said.code, Some(75), "{said:?}");
         assert!(
-            said.err.contains("pace") && said.err.contains("try again"),
+            said.err.contains("rate limit") && said.err.contains("try again"),
             "{said:?}"
         );
     }

@@ -92,7 +92,7 @@ fn failures_show_what_they_mean() {
         "refresh answered with status 400: refresh-token-rejected\n\
          \x20 code             invalid_grant\n\
          \x20 text             expired\n\
-         \x20 then             log in anew, if there is a credential and the pace allows\n"
+         \x20 then             log in anew, if there is a credential and the rate limit allows it\n"
     );
     let busy = show(ExchangeKind::Login, 429, &[("retry-after", "60")], "");
     assert!(

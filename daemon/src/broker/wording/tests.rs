@@ -248,7 +248,7 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
             Problem::RefreshRejected,
             None,
             FaultCode::Paced,
-            "account ads: the refresh token was refused [5000 ms]\n  a login follows as soon as the pace allows",
+            "account ads: the refresh token was refused [5000 ms]\n  a login follows as soon as the rate limit allows",
         ),
         (
             Problem::BornExpired,
@@ -274,20 +274,22 @@ fn everything_else_says_what_to_do_too() {
             problem,
         }
     };
-    let wait = "wait (`tokenctl get ads --wait DURATION` does it for you); `tokenctl status ads` shows the pace, and [account.ads.pacing] sets it, if the provider allows more";
+    let wait = "wait (`tokenctl get ads --wait DURATION` does it for you); `tokenctl status ads` shows the rate limit, and [account.ads.pacing] sets it, if the provider allows more";
     assert_eq!(
         worded(ACCOUNT, paced(Pace::Attempts, None), None),
         (
             FaultCode::Paced,
-            format!("the pace of token requests for account ads is used up [60000 ms]\n  {wait}")
+            format!(
+                "the rate limit of token requests for account ads is reached [60000 ms]\n  {wait}"
+            )
         )
     );
     let (code, text) = worded(ACCOUNT, paced(Pace::Host(AttemptKind::Login), None), None);
     assert_eq!(code, FaultCode::Paced);
     assert!(
-        text.contains("the pace of http")
+        text.contains("the rate limit of http")
             && text.contains(
-                ", which all accounts there share, account ads too, is used up [60000 ms]"
+                ", which all accounts there share, account ads too, is reached [60000 ms]"
             ),
         "{text}"
     );
@@ -300,7 +302,7 @@ fn everything_else_says_what_to_do_too() {
         (
             FaultCode::Paced,
             format!(
-                "the pace of logins for account ads is used up; the last one failed: the provider is busy (status 503) [60000 ms]\n  {wait}"
+                "the rate limit of logins for account ads is reached; the last one failed: the provider is busy (status 503) [60000 ms]\n  {wait}"
             )
         )
     );
