@@ -26,7 +26,7 @@ const NEW: RefreshToken = RefreshToken {
 };
 
 impl Account {
-    /// Begins the trial of the first wish, or puts it into the queue of the host. `false` if the person was told that the credential
+    /// Begins the trial of the first wish, or puts it into the queue of the host. `false` if the person learned that the credential
     /// cannot be tried now; the wish is then dropped.
     pub(crate) fn try_entered(&mut self, ctx: &mut Context<'_>, trial: Trial) -> bool {
         if self.entered_from(trial, ctx.now) > ctx.now {

@@ -135,7 +135,10 @@ fn nothing_is_published_before_its_refresh_token_is_durable() {
     let settled = bench.position(0, |effect| {
         matches!(effect, Effect::Settle(_, Verdict::Token(_)))
     });
-    assert!(published < settled, "a token is served before it is told");
+    assert!(
+        published < settled,
+        "a token is served before its waiter has it"
+    );
     assert_eq!(bench.sent().len(), 1);
 }
 

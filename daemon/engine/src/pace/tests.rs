@@ -92,7 +92,7 @@ proptest! {
                 }
                 Err(earliest) => {
                     prop_assert!(earliest > now);
-                    prop_assert!(rate.debit(tat, earliest).is_ok(), "the time told must be granted");
+                    prop_assert!(rate.debit(tat, earliest).is_ok(), "the returned time must be granted");
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A bench: carries out the engine's effects at once, or holds them back until a test says so.
 //!
-//! Owns the time, a store of `Durable`s and the list of all that was sent and told. It decides nothing.
+//! Owns the time, a store of `Durable`s and the list of all that was sent and answered. It decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -346,11 +346,11 @@ impl Bench {
         }
     }
 
-    /// What was told whoever entered something that was not granted.
+    /// The result for a person whose entered credential was not granted.
     pub(crate) fn unproven(&self, waiter: WaiterId) -> (Unproved, Keeping) {
         match self.verdict(waiter) {
             Some(Verdict::Unproven(it)) => (it.why, it.kept),
-            other => panic!("{waiter:?} was not told of a trial but {other:?}"),
+            other => panic!("{waiter:?} got no result of a trial but {other:?}"),
         }
     }
 

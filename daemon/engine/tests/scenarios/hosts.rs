@@ -230,7 +230,7 @@ fn a_faster_pace_does_not_owe_what_a_stored_slower_one_ran_up() {
     bench.token(waiter);
 }
 
-/// Waits until a host lets the next attempt begin, told as the pace that is used up.
+/// Waits until a host admits the next attempt, by the fault that names its rate limit.
 fn host_paced(fault: WaiterFault) -> Timestamp {
     match fault {
         WaiterFault::Paced {

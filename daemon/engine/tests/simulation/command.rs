@@ -8,9 +8,9 @@
 #![expect(clippy::print_stdout, reason = "a command speaks")]
 
 mod account;
+mod arrival;
 mod blows;
 mod clocks;
-mod door;
 mod effects;
 mod events;
 mod happenings;

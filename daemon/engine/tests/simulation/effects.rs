@@ -33,7 +33,7 @@ impl World {
         }
     }
 
-    /// What was told once is perhaps told again, later.
+    /// Perhaps repeats an event later.
     pub(crate) fn echo(&mut self, wait: u64, a: usize, echo: Echo) {
         if self.misfortune(5) {
             let later = self.rng.between(0, MINUTE);
@@ -234,8 +234,8 @@ impl World {
         }
     }
 
-    /// What was entered was not granted: nobody may be told so of something else, and nothing of the old may be gone.
-    fn told_unproven(&mut self, a: usize, it: Unproven) {
+    /// An entered credential was not granted: the result must be about that one, and nothing of the old one may be gone.
+    fn unproven(&mut self, a: usize, it: Unproven) {
         self.tally.unproven += 1;
         if matches!(it.why, Unproved::Answered(ProviderAnswer::Granted(_))) {
             self.breaks(format!("account {a} calls a grant unproven"));
@@ -311,7 +311,7 @@ impl World {
                 self.breaks(format!("account {a} serves what was forgotten"));
             }
             Verdict::Done => {}
-            Verdict::Unproven(it) => self.told_unproven(a, it),
+            Verdict::Unproven(it) => self.unproven(a, it),
             Verdict::Fault(fault) => self.receive_fault(waiting, fault),
         }
     }

@@ -1,6 +1,6 @@
 //! What happens to the engine: the store answers, requests arrive, replies come back or do not, the daemon dies.
 //!
-//! Owns the faults of store, network and process. What happens at the provider is in `door`.
+//! Owns the faults of store, network and process. What happens at the provider is in `arrival`.
 
 use tokend_engine::{
     AttemptId, AttemptKind, ClaimRefusal, Event, GrantFacts, ProviderAnswer, StoreRefusal, WaiterId,
@@ -266,7 +266,7 @@ impl World {
         self.tell(Event::Answered(key(a), id, answer));
     }
 
-    /// What the engine was told comes a second time. It must change nothing, which the promises show.
+    /// An event comes a second time. It must change nothing, which the promises show.
     fn again(&mut self, a: usize, echo: Echo) {
         if !self.up {
             return;

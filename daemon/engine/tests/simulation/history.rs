@@ -1,7 +1,7 @@
-//! What engines were told in a run, as lines that can be read again, and the same engines walked through it.
+//! The input of engines in a run, as lines that can be read again, and the same engines walked through it.
 //!
 //! Owns the format: `engine SEED` begins an engine, as a start of the daemon does; `TIME event EVENT`, `TIME timeout` and `TIME asked
-//! ACCOUNT` (a session served a token and noted it) are what it is told; `effect EFFECT` beneath is what it wants done; `# …` is what
+//! ACCOUNT` (a connection served a token and noted it) are its input; `effect EFFECT` beneath is what it wants done; `# …` is what
 //! happened around it. Engines are deterministic, so these lines are the whole run: no simulation is needed to walk it.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use tokend_engine::{AccountKey, Engine, Event, LastAsked, Timestamp};
 use crate::events::{Read, stamp};
 use crate::tree::{Change, Tree, changes};
 
-/// What an engine is told.
+/// An input of an engine.
 #[derive(Debug)]
 enum Input {
     Engine(u64),
@@ -21,12 +21,12 @@ enum Input {
     Asked(AccountKey),
 }
 
-/// One thing an engine was told, and what it did.
+/// One input of an engine, and what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     /// As it was read.
     pub(crate) line: String,
-    /// How long after the engine was told the first thing.
+    /// How long after the engine's first input.
     pub(crate) after: Duration,
     pub(crate) effects: Vec<String>,
     /// What the lines say that it did.
@@ -37,7 +37,7 @@ pub(crate) struct Step {
     pub(crate) notes: Vec<String>,
 }
 
-/// What an engine is told, in one line.
+/// An input of an engine, in one line.
 pub(crate) fn line(at: Timestamp, input: &str) -> String {
     format!("{at:?} {input}")
 }
@@ -82,7 +82,7 @@ pub(crate) fn first_difference(steps: &[Step]) -> Option<usize> {
 struct Walker {
     engine: Option<Engine>,
     state: Option<Tree>,
-    /// When the engine was told the first thing.
+    /// When the engine had its first input.
     began: Option<Timestamp>,
     asked: BTreeMap<AccountKey, LastAsked>,
     steps: Vec<Step>,

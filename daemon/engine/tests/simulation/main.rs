@@ -1,16 +1,16 @@
 //! Deterministic simulation: thousands of days of accounts, providers that fail, stores that refuse, clocks that are set, daemons
 //! that die.
 //!
-//! Every run comes from one number. Here a small part is run; `cargo sim` runs as many as it is told to, and replays one.
+//! Every run comes from one number. Here a small part is run; `cargo sim` runs as many as asked, and replays one.
 #![expect(
     clippy::indexing_slicing,
     reason = "a broken simulation may stop loudly"
 )]
 
 mod account;
+mod arrival;
 mod blows;
 mod clocks;
-mod door;
 mod effects;
 mod events;
 mod happenings;

@@ -92,7 +92,7 @@ impl World {
             ));
         }
         if expired.is_some() {
-            // Its lifetime was never told: only the API can say so.
+            // Its lifetime is unknown: only the API can refuse it.
             self.get(a, Want::Rejected(slot.held.grant));
         } else if ahead {
             self.tell(Event::Asked(key(a)));

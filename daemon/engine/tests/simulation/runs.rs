@@ -1,6 +1,6 @@
 //! Whole runs: a seed played by chance, and a seed struck at every boundary.
 //!
-//! Owns how a run begins and ends, what is checked when it is over, and how a failure is told so that one command replays it.
+//! Owns how a run begins and ends, what is checked when it is over, and how a failure is reported so that one command replays it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,13 +9,13 @@ use tokend_engine::Want;
 use crate::blows::{Blow, CRASHES, OTHERS};
 use crate::world::{DAY, Happening, LONG, Length, SHORT, START, Tally, World};
 
-/// How much of the trace of a failed run is told.
+/// How much of the trace of a failed run is printed.
 const LAST_LINES: usize = 80;
 
 /// What came of a run.
 pub(crate) struct Outcome {
     pub(crate) trace: Vec<String>,
-    /// What the engines were told and did, as `history` reads it.
+    /// The input of the engines and what they did, as `history` reads it.
     pub(crate) lines: Vec<String>,
     pub(crate) tally: Tally,
     pub(crate) boundaries: u64,
@@ -40,7 +40,7 @@ pub(crate) fn struck(seed: u64, at: u64, blow: Blow, traced: bool) -> Outcome {
 /// Strikes a short seed at every boundary with every blow in turn; how many runs that were.
 ///
 /// # Errors
-/// The first failure, told.
+/// The first failure, as a report.
 pub(crate) fn at_every_boundary(seed: u64, crashes_only: bool) -> Result<(u64, Tally), String> {
     let whole = run(seed, SHORT, None, false);
     if let Some(broken) = whole.broken {
@@ -73,7 +73,7 @@ pub(crate) fn at_every_boundary(seed: u64, crashes_only: bool) -> Result<(u64, T
 /// The same as an error, for a run by chance.
 ///
 /// # Errors
-/// The failure, told.
+/// The failure, as a report.
 pub(crate) fn checked(seed: u64) -> Result<Tally, String> {
     let outcome = by_chance(seed, false);
     match outcome.broken {

@@ -53,7 +53,7 @@ fn choice(input: &mut dyn BufRead, next: usize) -> io::Result<Option<usize>> {
     })
 }
 
-/// One step: its number, how long after the engine's first, what was told, what is to be done, what changed, what happened around it.
+/// One step: its number, how long after the engine's first, its input, what is to be done, what changed, what happened around it.
 pub(crate) fn shown(number: usize, step: &Step) -> String {
     let millis = step.after.as_millis();
     let (seconds, minutes) = (millis / 1000, millis / 60_000);

@@ -130,7 +130,7 @@ pub(crate) struct World {
     pub(crate) next_waiter: u64,
     pub(crate) broken: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
-    /// With a trace, what the engines were told and did, as `history` reads it.
+    /// With a trace, the input of the engines and what they did, as `history` reads it.
     pub(crate) lines: Vec<String>,
     pub(crate) trouble: u64,
     pub(crate) tally: Tally,
@@ -157,7 +157,7 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Keeps what the engine is told, where there is a trace.
+/// Keeps the input of the engine, where there is a trace.
 macro_rules! note {
     ($world:expr, $($text:tt)+) => {
         if $world.trace.is_some() {

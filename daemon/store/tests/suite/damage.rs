@@ -1,4 +1,4 @@
-//! Damage to the database: told for what it is, and kept to where it is.
+//! Damage to the database: reported for what it is, and confined to where it is.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,6 +1,6 @@
-//! What happens at the provider's door.
+//! The arrival of requests at the provider.
 //!
-//! Owns the checks made there, on the provider's clock and with what only the provider knows, and the fate of each request.
+//! Owns the checks made then, on the provider's clock and with what only the provider knows, and the fate of each request.
 
 use tokend_engine::{AttemptKind, GrantFacts, ProviderAnswer, Reuse};
 
@@ -9,7 +9,7 @@ use crate::provider::{Grant, Said, Secret};
 use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
 impl World {
-    /// A request is at the provider's door: counts it, checks that it may be there, and says what the provider does.
+    /// A request arrives at the provider: counts it, checks that it may, and says what the provider does.
     pub(crate) fn reach(&mut self, a: usize) -> (ProviderAnswer, Option<Grant>) {
         let (now, account) = (self.now, &mut self.accounts[a]);
         let Some(Flight { kind, secret, .. }) = account.flight else {
