@@ -83,7 +83,7 @@ fn serve(args: &RunArgs, environment: Environment) -> Result<(), Exit> {
     let level = args.log_level.clone();
     let level = level.or_else(|| named.as_ref().ok().cloned().flatten());
     let first_level = level.clone().unwrap_or_default();
-    let logging = Logging::start(args.log_format().unwrap_or_default(), &first_level);
+    let logging = Logging::start(args.log_format.unwrap_or_default(), &first_level);
     logging.take_panics();
     let _last_lines = logging.last_lines();
     for refused in hardening::harden() {
@@ -97,7 +97,7 @@ fn serve(args: &RunArgs, environment: Environment) -> Result<(), Exit> {
     let swap = hardening::keep_out_of_swap();
     let log = LogChoice {
         logging,
-        format: args.log_format(),
+        format: args.log_format,
         level,
     };
     let file = args.config_file(&environment);

@@ -10,7 +10,8 @@ mod policy;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use tokend_config::{Environment, Format, Level, Overrides};
 
 pub use self::dialect::{DialectCommand, KindArg, TryArgs};
@@ -119,8 +120,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// Format of log lines; overrides `log.format`
-    #[arg(long, value_name = "FORMAT")]
-    pub log_format: Option<FormatArg>,
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    pub log_format: Option<Format>,
     /// What is logged: error, warn, info, debug, trace, or directives; overrides $TOKEND_LOG and `log.level`
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<Level>,
@@ -141,35 +142,23 @@ impl RunArgs {
             state_dir: self.state_dir.clone(),
         }
     }
-
-    /// The log's format, where the command line says so.
-    pub fn log_format(&self) -> Option<Format> {
-        self.log_format.map(FormatArg::format)
-    }
 }
 
-/// [`Format`] as the command line knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// journal if standard error is the journal, human otherwise
-    Auto,
-    /// time, level, message and values
-    Human,
-    /// a priority in front as in sd-daemon(3), no time
-    Journal,
-    /// one JSON object a line
-    Json,
-}
-
-impl FormatArg {
-    fn format(self) -> Format {
-        match self {
-            Self::Auto => Format::Auto,
-            Self::Human => Format::Human,
-            Self::Journal => Format::Journal,
-            Self::Json => Format::Json,
-        }
-    }
+fn format() -> impl TypedValueParser<Value = Format> {
+    let words = Format::WORDS.map(|(word, format)| {
+        PossibleValue::new(word).help(match format {
+            Format::Auto => "journal if standard error is the journal, human otherwise",
+            Format::Human => "time, level, message and values",
+            Format::Journal => "a priority in front as in sd-daemon(3), no time",
+            Format::Json => "one JSON object a line",
+        })
+    });
+    PossibleValuesParser::new(words).try_map(|word| {
+        let mut words = Format::WORDS.into_iter();
+        let found = words.find(|(own, _)| *own == word);
+        let format = found.map(|(_, format)| format);
+        format.ok_or_else(|| format!("{word} is no format"))
+    })
 }
 
 /// Options of `tokend check`.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, Unresolved};
-use tokend_dialect::ExchangeKind;
+use tokend_dialect::{ExchangeKind, FieldUse};
 use tokend_document::{counted, nearest};
 use tokend_engine::RefreshPolicy;
 
@@ -201,13 +201,10 @@ impl Findings {
             .collect();
         twins.sort_by_key(|accounts| accounts.first().map(|account| &account.name));
         for accounts in twins {
-            let base_url = accounts
-                .first()
-                .map_or("", |account| account.endpoint.base_url());
-            let names: Vec<&str> = accounts
-                .iter()
-                .map(|account| account.name.as_str())
-                .collect();
+            let first = accounts.first();
+            let base_url = first.map_or("", |account| account.endpoint.base_url());
+            let names = accounts.iter().map(|account| account.name.as_str());
+            let names: Vec<&str> = names.collect();
             self.notes.push(format!(
                 "accounts {} are the same login at {base_url}; each has a pace and a refresh token of its own, so the provider \
                  sees that many times the requests: keep one of them, and allow it to all who need it",
@@ -227,12 +224,10 @@ impl Findings {
     fn account(&mut self, account: &Account) {
         let name = &account.name;
         let needed = account.dialect.fields_at(&account.endpoint);
-        let typed = needed
-            .iter()
-            .filter(|field| field.secret && field.required && !field.internal);
-        let missing: Vec<&str> = typed
-            .filter(|field| account.secret(&field.name).is_none())
-            .map(|field| &*field.name)
+        let is_typed = |field: &&FieldUse| field.secret && field.required && !field.internal;
+        let names = needed.iter().filter(is_typed).map(|field| &*field.name);
+        let missing: Vec<&str> = names
+            .filter(|name| account.secret(name).is_none())
             .collect();
         if !missing.is_empty() {
             let missing = missing.join(" and ");
@@ -242,10 +237,11 @@ impl Findings {
         let has = |field: &str| account.secret(field).is_some() || account.field(field).is_some();
         let lacks = dialect.missing_options(ExchangeKind::Login, &account.endpoint, has);
         if !lacks.is_empty() {
+            let options: Vec<_> = lacks.iter().map(|it| format!("option `{it}`")).collect();
             self.notes.push(format!(
                 "account {name} cannot log in: the login of dialect {} needs {}; add it to `options`; until then only a refresh token that is entered is of use",
                 dialect.name(),
-                lacks.iter().map(|option| format!("option `{option}`")).collect::<Vec<_>>().join(" and "),
+                options.join(" and "),
             ));
         }
         let early = dialect.refresh_needs_valid_access_token()

@@ -323,13 +323,9 @@ fn owner_of_state(
     options: RunAsOptions<'_>,
     environment: &Environment,
 ) -> Option<u32> {
-    let overrides = Overrides {
-        socket: None,
-        state_dir: options.state_dir.map(Path::to_path_buf),
-    };
-    let dir = overrides.state_dir.clone().or_else(|| {
+    let dir = options.state_dir.map(Path::to_path_buf).or_else(|| {
         // The code that uses the configuration reports its mistakes.
-        let config = Config::load(file, &overrides, environment).ok()?;
+        let config = Config::load(file, &Overrides::default(), environment).ok()?;
         Some(config.state_dir)
     });
     let dir = dir.unwrap_or_else(|| environment.state_dir());
@@ -342,7 +338,8 @@ fn id(user: &str) -> Result<u32, String> {
     found.ok_or_else(|| format!("there is no user {user} on this machine"))
 }
 
-fn name(uid: u32) -> String {
+/// A user, by name where there is one.
+pub(crate) fn name(uid: u32) -> String {
     Directory::name_of_user(uid).unwrap_or_else(|| uid.to_string())
 }
 
@@ -360,11 +357,11 @@ fn of_user(uid: u32) -> Environment {
 /// The groups of the daemon, its primary group first.
 fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
     let mut directory = Directory::system();
-    let mut all = Vec::new();
-    all.extend(
-        unit.and_then(Unit::group)
-            .and_then(|name| directory.group(name)),
-    );
+    let own = unit.and_then(Unit::group);
+    let mut all: Vec<u32> = own
+        .and_then(|name| directory.group(name))
+        .into_iter()
+        .collect();
     // With fewer groups fewer files can be read, which is reported; no decision depends on the groups here.
     all.extend(Directory::groups_of(uid).unwrap_or_default());
     let more = unit.map(Unit::more_groups).unwrap_or_default();

@@ -119,17 +119,17 @@ impl Files {
             Ok(bytes) => bytes,
             Err(error) => {
                 let help = match error.kind() {
-                    _ if self.note(&error) => Some(REMEDY.to_owned()),
-                    io::ErrorKind::NotFound => Some(
-                        "create it as tokend.toml(5) shows, or name another with --config"
-                            .to_owned(),
-                    ),
+                    _ if self.note(&error) => Some(REMEDY),
+                    io::ErrorKind::NotFound => {
+                        Some("create it as tokend.toml(5) shows, or name another with --config")
+                    }
                     io::ErrorKind::PermissionDenied => {
-                        Some("it must be readable by the user who runs tokend".to_owned())
+                        Some("it must be readable by the user who runs tokend")
                     }
                     _ => None,
                 };
-                diagnostics.add_file(&name, format!("cannot be read: {error}"), help);
+                let message = format!("cannot be read: {error}");
+                diagnostics.add_file(&name, message, help.map(str::to_owned));
                 return None;
             }
         };
@@ -140,19 +140,11 @@ impl Files {
         match String::from_utf8(bytes) {
             Ok(text) => Some(text),
             Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let line = error
-                    .as_bytes()
-                    .iter()
-                    .take(at)
-                    .filter(|byte| **byte == b'\n')
-                    .count()
-                    + 1;
-                diagnostics.add_file(
-                    &name,
-                    format!("is not UTF-8 text: line {line} has a byte that is none"),
-                    None,
-                );
+                let good = error.utf8_error().valid_up_to();
+                let good = error.as_bytes().iter().take(good);
+                let line = 1 + good.filter(|byte| **byte == b'\n').count();
+                let message = format!("is not UTF-8 text: line {line} has a byte that is none");
+                diagnostics.add_file(&name, message, None);
                 None
             }
         }
@@ -200,15 +192,12 @@ impl Files {
             }
             Source::Fixed(_, short) if short.iter().any(|it| it == dir) => Err(Errno::MFILE.into()),
             Source::Fixed(files, _) => {
-                let inside: Vec<_> = files
-                    .keys()
-                    .filter(|path| path.parent() == Some(dir))
-                    .map(|path| Ok(path.clone()))
-                    .collect();
-                if inside.is_empty() {
-                    return Err(io::ErrorKind::NotFound.into());
+                let inside = files.keys().filter(move |path| path.parent() == Some(dir));
+                let inside: Vec<_> = inside.cloned().map(Ok).collect();
+                match inside.is_empty() {
+                    true => Err(io::ErrorKind::NotFound.into()),
+                    false => Ok(Box::new(inside.into_iter())),
                 }
-                Ok(Box::new(inside.into_iter()))
             }
         }
     }

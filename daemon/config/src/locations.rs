@@ -53,11 +53,7 @@ impl Environment {
 
     /// The configuration: `/etc/tokend/tokend.toml` for root, else below `$XDG_CONFIG_HOME` or `~/.config`.
     pub fn config_file(&self) -> PathBuf {
-        let dir = if self.uid == 0 {
-            None
-        } else {
-            self.user_dir(self.xdg_config_home.as_ref(), ".config")
-        };
+        let dir = self.user_dir(self.xdg_config_home.as_ref(), ".config");
         dir.unwrap_or_else(|| "/etc".into())
             .join("tokend/tokend.toml")
     }
@@ -67,11 +63,7 @@ impl Environment {
         if let Some(dir) = &self.state_directory {
             return dir.clone();
         }
-        let dir = if self.uid == 0 {
-            None
-        } else {
-            self.user_dir(self.xdg_state_home.as_ref(), ".local/state")
-        };
+        let dir = self.user_dir(self.xdg_state_home.as_ref(), ".local/state");
         dir.unwrap_or_else(|| "/var/lib".into()).join("tokend")
     }
 
@@ -80,18 +72,16 @@ impl Environment {
         if let Some(dir) = &self.runtime_directory {
             return dir.join("tokend.sock");
         }
-        let dir = if self.uid == 0 {
-            None
-        } else {
-            self.xdg_runtime_dir.clone()
-        };
+        let dir = self.xdg_runtime_dir.clone().filter(|_| self.uid != 0);
         dir.unwrap_or_else(|| "/run".into())
             .join("tokend/tokend.sock")
     }
 
+    /// A directory of the user's own, which root does not use.
     fn user_dir(&self, xdg: Option<&PathBuf>, below_home: &str) -> Option<PathBuf> {
-        xdg.cloned()
-            .or_else(|| Some(self.home.as_ref()?.join(below_home)))
+        let dir = xdg.cloned();
+        let dir = dir.or_else(|| Some(self.home.as_ref()?.join(below_home)));
+        dir.filter(|_| self.uid != 0)
     }
 }
 

@@ -27,8 +27,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The words for it in the configuration.
-    pub(super) const WORDS: [(&str, Self); 4] = [
+    /// The words for it in the configuration and on the command line.
+    pub const WORDS: [(&str, Self); 4] = [
         ("auto", Self::Auto),
         ("human", Self::Human),
         ("journal", Self::Journal),

@@ -85,44 +85,35 @@ impl RuleOrigins {
 
     /// Where the rule of `admin` with this number, from 0, comes from.
     pub fn of_admin(&self, number: usize) -> RuleOrigin {
-        written(self.admin.as_deref(), number, || "`admin`".to_owned())
+        written(self.admin.as_ref(), number, || "`admin`".to_owned())
     }
 
     /// Where the rule of an account with this number, from 0, comes from.
     pub fn of_account(&self, account: &AccountName, number: usize) -> RuleOrigin {
-        let own = match self.accounts.get(account) {
-            Some(places) => Some((places, format!("`allow` of [account.{account}]"))),
-            None => self
-                .defaults
-                .as_ref()
-                .map(|places| (places, "`allow` of [defaults]".to_owned())),
+        let (own, list) = match self.accounts.get(account) {
+            Some(places) => (Some(places), format!("[account.{account}]")),
+            None => (self.defaults.as_ref(), "[defaults]".to_owned()),
         };
-        let own_count = own.as_ref().map_or(1, |(places, _)| places.len());
-        if number < own_count {
-            let (places, list) = own.unzip();
-            return written(places.map(Vec::as_slice), number, || {
-                list.unwrap_or_default()
-            });
-        }
-        let mut number = number - own_count;
+        // Without a list there is one rule.
+        let own_count = own.map_or(1, Vec::len);
+        let Some(mut number) = number.checked_sub(own_count) else {
+            return written(own, number, || format!("`allow` of {list}"));
+        };
         for group in self.member_of.get(account).into_iter().flatten() {
-            let places = self.groups.get(group).map(Vec::as_slice);
-            let count = places.map_or(0, <[String]>::len);
-            if number < count {
-                return written(places, number, || format!("`allow` of [group.{group}]"));
+            let places = self.groups.get(group);
+            match number.checked_sub(places.map_or(0, Vec::len)) {
+                Some(rest) => number = rest,
+                None => return written(places, number, || format!("`allow` of [group.{group}]")),
             }
-            number -= count;
         }
         RuleOrigin::Implied
     }
 }
 
-fn written(places: Option<&[String]>, number: usize, list: impl FnOnce() -> String) -> RuleOrigin {
-    match places.and_then(|places| places.get(number)) {
-        Some(place) => RuleOrigin::Written {
-            place: place.clone(),
-            list: list(),
-        },
-        None => RuleOrigin::Implied,
-    }
+fn written(places: Option<&Vec<String>>, number: usize, list: impl Fn() -> String) -> RuleOrigin {
+    let place = places.and_then(|places| places.get(number)).cloned();
+    place.map_or(RuleOrigin::Implied, |place| {
+        let list = list();
+        RuleOrigin::Written { place, list }
+    })
 }

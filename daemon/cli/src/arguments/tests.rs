@@ -41,7 +41,7 @@ fn without_a_command_the_daemon_runs() {
         );
     }
     let args = run("tokend --log-format json --log-level debug");
-    assert_eq!(args.log_format(), Some(Format::Json));
+    assert_eq!(args.log_format, Some(Format::Json));
     assert_eq!(
         args.log_level.map(|level| level.to_string()),
         Some("debug".to_owned())

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::BitOr as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,25 +18,19 @@ const SYS_PTRACE: u64 = 1 << 19;
 /// The warnings about the rules of a configuration that is read for this daemon.
 pub(super) fn notes(config: &Config, run_as: &RunAs) -> Vec<String> {
     let mut seen = HashSet::new();
-    let policies: Vec<&Arc<Policy>> = config
-        .accounts
-        .iter()
-        .map(|account| &account.allow)
-        .chain([&config.admin])
-        .filter(|policy| seen.insert(Arc::as_ptr(policy)))
-        .collect();
-    let needs = policies
-        .iter()
-        .fold(Needs::NONE, |needs, policy| needs | policy.needs());
+    let policies = config.accounts.iter().map(|account| &account.allow);
+    let mut policies: Vec<&Arc<Policy>> = policies.chain([&config.admin]).collect();
+    policies.retain(|policy| seen.insert(Arc::as_ptr(policy)));
+    let needs = policies.iter().map(|policy| policy.needs());
+    let needs = needs.fold(Needs::NONE, Needs::bitor);
     let mut notes = Vec::new();
     let unit = run_as.unit.as_ref();
     let sees = unit.map_or_else(sees_programs, Unit::sees_programs);
     if needs.has(Needs::EXECUTABLE | Needs::SHA256) && !sees {
         let uid = run_as.uid();
-        let which = if unit.is_some() {
-            "its unit"
-        } else {
-            "this check"
+        let which = match unit {
+            Some(_) => "its unit",
+            None => "this check",
         };
         notes.push(format!(
             "rules by `exe` and `sha256` match only processes of user {uid} itself, unless the daemon has CAP_SYS_PTRACE, which {which} \
@@ -45,9 +40,8 @@ pub(super) fn notes(config: &Config, run_as: &RunAs) -> Vec<String> {
     if needs.has(Needs::UNITS)
         && let Some(why) = why_no_units()
     {
-        notes.push(format!(
-            "rules by `unit` and `user_unit` match nobody here: {why}"
-        ));
+        let note = format!("rules by `unit` and `user_unit` match nobody here: {why}");
+        notes.push(note);
     }
     if !needs.is_empty() && std::fs::metadata("/proc/1/status").is_err() {
         notes.push(
@@ -56,11 +50,8 @@ pub(super) fn notes(config: &Config, run_as: &RunAs) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let mut paths: Vec<&Path> = policies
-        .iter()
-        .flat_map(|policy| policy.rules())
-        .filter_map(|rule| rule.exe.as_deref())
-        .collect();
+    let rules = policies.iter().flat_map(|policy| policy.rules());
+    let mut paths: Vec<&Path> = rules.filter_map(|rule| rule.exe.as_deref()).collect();
     paths.sort_unstable();
     paths.dedup();
     notes.extend(paths.into_iter().filter_map(program));

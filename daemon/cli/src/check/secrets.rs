@@ -27,10 +27,8 @@ struct Left {
 impl Findings {
     /// Reads each secret once, however many accounts name it, and drops it.
     pub(super) fn secrets(&mut self, config: &Config, run_as: &RunAs, run_commands: bool) {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = match runtime.enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
                 let short = is_shortage(&error);
@@ -140,24 +138,23 @@ impl Findings {
 
     /// The secrets that were not checked.
     fn left(&mut self, left: &Left) {
-        if left.credentials > 0 {
-            self.notes.push(format!(
-                "{} come to the daemon as credentials of tokend.service when that starts, and were not looked at",
-                counted(left.credentials, "secret")
-            ));
-        }
-        if left.variables > 0 {
-            self.notes.push(format!(
-                "{} come to the daemon as variables by EnvironmentFile= or PassEnvironment= of tokend.service, and were not looked at",
-                counted(left.variables, "secret")
-            ));
-        }
-        if left.commands > 0 {
-            let are = if left.commands == 1 { "is" } else { "are" };
-            self.notes.push(format!(
-                "{} {are} fetched by commands, which were not run; see --run-commands",
-                counted(left.commands, "secret")
-            ));
+        let are = if left.commands == 1 { "is" } else { "are" };
+        let commands = format!("{are} fetched by commands, which were not run; see --run-commands");
+        for (count, why) in [
+            (
+                left.credentials,
+                "come to the daemon as credentials of tokend.service when that starts, and were not looked at",
+            ),
+            (
+                left.variables,
+                "come to the daemon as variables by EnvironmentFile= or PassEnvironment= of tokend.service, and were not looked at",
+            ),
+            (left.commands, &commands),
+        ] {
+            if count > 0 {
+                self.notes
+                    .push(format!("{} {why}", counted(count, "secret")));
+            }
         }
     }
 }
@@ -188,9 +185,8 @@ fn left_out(owner: &str, place: &SecretRef, lines: usize) -> String {
 /// Each place of a secret, with the first account that names it.
 fn distinct(config: &Config) -> Vec<(&SecretRef, &Account)> {
     let mut seen = HashSet::new();
-    let all = config
-        .accounts
-        .iter()
-        .flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
+    let accounts = config.accounts.iter();
+    let all =
+        accounts.flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
     all.filter(|(place, _)| seen.insert(*place)).collect()
 }

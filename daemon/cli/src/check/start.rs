@@ -9,12 +9,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tokend_config::{Config, MetricsListen, SecretPlace, is_shortage};
-use tokend_policy::Directory;
 use tokend_process::systemd;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
-use crate::run_as::{Reason, RunAs, Unit, UnitCredential, UnknownName};
+use crate::run_as::{self, Reason, RunAs, Unit, UnitCredential, UnknownName};
 use tokend_audit::Audit;
 use tokend_process::listen::{self, PathState, Usage};
 use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
@@ -53,18 +52,14 @@ impl Findings {
 
     /// The paths that the unit keeps the daemon from reading, whoever owns them.
     fn hidden(&mut self, config: &Config, unit: &Unit) {
-        let accounts = config
-            .accounts
-            .iter()
-            .flat_map(|account| account.secrets.iter().map(|(_, place)| place));
+        let accounts = config.accounts.iter().flat_map(|account| &account.secrets);
         let proxies = config.http.proxies.iter();
         let passwords = proxies.filter_map(|proxy| proxy.password.as_ref());
-        let secrets = accounts
-            .chain(passwords)
-            .filter_map(|place| match &place.place {
-                SecretPlace::File { path, .. } => Some(&**path),
-                _ => None,
-            });
+        let places = accounts.map(|(_, place)| place).chain(passwords);
+        let secrets = places.filter_map(|place| match &place.place {
+            SecretPlace::File { path, .. } => Some(&**path),
+            _ => None,
+        });
         let read = config.stamps.paths().chain(config.http.extra_ca.as_deref());
         let files = config.files.iter().map(PathBuf::as_path);
         let mut all: Vec<&Path> = files.chain(read).chain(secrets).collect();
@@ -134,8 +129,7 @@ impl Findings {
             self.notes.push(format!(
                 "state directory {shown} does not exist yet; it is made at the first start"
             ));
-            let is_made = run_as.unit.as_ref().is_some_and(|unit| unit.makes(dir));
-            if is_made {
+            if makes(unit)(dir) {
                 return;
             }
         }
@@ -171,11 +165,8 @@ impl Findings {
                 }
             }
         }
-        let credential = run_as
-            .unit
-            .as_ref()
-            .map(|unit| unit.credential(KEY_CREDENTIAL));
-        match credential {
+        let unit = run_as.unit.as_ref();
+        match unit.map(|unit| unit.credential(KEY_CREDENTIAL)) {
             Some(UnitCredential::Present) => None,
             Some(UnitCredential::Missing(path)) => {
                 self.errors.push(absent(KEY_CREDENTIAL, &path));
@@ -200,7 +191,7 @@ impl Findings {
         let Some((first, owner)) = strangers.first() else {
             return false;
         };
-        let (first, owner) = (first.display(), named(*owner));
+        let (first, owner) = (first.display(), run_as::name(*owner));
         let more = match strangers.len() {
             1 => String::new(),
             2 => " (and so does 1 more file there)".to_owned(),
@@ -287,15 +278,12 @@ impl Findings {
 
     fn audit(&mut self, config: &Config, run_as: &RunAs) {
         let unit = run_as.unit.as_ref();
-        let kept_from = config
-            .audit
-            .file
-            .as_ref()
-            .and_then(|file| Some((&file.path, unit?.keeps_from_writing(&file.path)?)));
-        if let Some((path, why)) = kept_from {
+        if let Some(file) = &config.audit.file
+            && let Some(why) = unit.and_then(|unit| unit.keeps_from_writing(&file.path))
+        {
+            let path = file.path.display();
             return self.errors.push(format!(
-                "the audit file {}: the daemon cannot write there, since tokend.service has {why}; put it below /var/log/tokend",
-                path.display()
+                "the audit file {path}: the daemon cannot write there, since tokend.service has {why}; put it below /var/log/tokend"
             ));
         }
         if let Err(error) = Audit::check(&config.audit, makes(unit)) {
@@ -307,9 +295,7 @@ impl Findings {
         let unit = run_as.unit.as_ref();
         match &config.metrics.listen {
             None => {}
-            Some(MetricsListen::Unix(path)) => {
-                self.place(Usage::Metrics, path, unit, held);
-            }
+            Some(MetricsListen::Unix(path)) => self.place(Usage::Metrics, path, unit, held),
             Some(MetricsListen::Tcp(_))
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
             Some(MetricsListen::Tcp(address)) => match listen::check_address(address) {
@@ -352,8 +338,4 @@ fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let mut all: Vec<PathBuf> = entries.take(MOST_FILES).map(|entry| entry.path()).collect();
     all.sort();
     all.into_iter()
-}
-
-fn named(uid: u32) -> String {
-    Directory::name_of_user(uid).unwrap_or_else(|| uid.to_string())
 }
