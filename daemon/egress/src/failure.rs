@@ -6,9 +6,10 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::causes::{causes, chain};
+use crate::protocol::STATUS;
 use crate::silence::is_silence;
 use tokend_process::escaping::Escaped;
 
@@ -76,8 +77,8 @@ impl FailureKind {
 
     /// The kind in a `Proxy-Status` of the relay; `None` if the header is not the relay's. An unknown error type may come from a newer
     /// relay, and then nothing is certain.
-    pub fn from_header(value: &HeaderValue) -> Option<Self> {
-        let word = value.to_str().ok()?.strip_prefix(WHO)?;
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let word = headers.get(STATUS)?.to_str().ok()?.strip_prefix(WHO)?;
         let known = ALL.into_iter().find(|kind| kind.words().0 == word);
         Some(known.unwrap_or(Self::Broken))
     }
@@ -156,24 +157,25 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     #[test]
     fn every_kind_is_read_as_it_was_told() {
+        let read = |value: HeaderValue| {
+            let name = HeaderName::from_static(STATUS);
+            FailureKind::from_headers(&HeaderMap::from_iter([(name, value)]))
+        };
         for kind in ALL {
-            assert_eq!(
-                FailureKind::from_header(&kind.header().unwrap()),
-                Some(kind)
-            );
+            assert_eq!(read(kind.header().unwrap()), Some(kind));
         }
         let newer = HeaderValue::from_static("tokend-egress; error=something_new");
-        assert_eq!(FailureKind::from_header(&newer), Some(FailureKind::Broken));
+        assert_eq!(read(newer), Some(FailureKind::Broken));
         for other in ["other; error=dns_error", "dns_error", ""] {
-            assert_eq!(
-                FailureKind::from_header(&HeaderValue::from_static(other)),
-                None
-            );
+            assert_eq!(read(HeaderValue::from_static(other)), None);
         }
+        assert_eq!(FailureKind::from_headers(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -54,9 +54,7 @@ use tokend_process::systemd::Manager;
 pub use self::address::{Egress, NoEgress};
 pub use self::failure::FailureKind;
 pub use self::options::Options;
-pub use self::protocol::{
-    CONNECT_TIMEOUT, ENDED, FAILURE, ORDERLY, PROXY, REACH, STATUS, TARGET, TIMEOUT,
-};
+pub use self::protocol::{CONNECT_TIMEOUT, ENDED, FAILURE, ORDERLY, PROXY, REACH, TARGET, TIMEOUT};
 
 /// The log target of refused connections.
 pub const LOG_TARGET: &str = module_path!();

@@ -5,7 +5,7 @@
 /// The header with the target that the daemon's question is about.
 pub const TARGET: &str = "tokend-target";
 /// The header that marks an answer of the relay, as opposed to one of a provider.
-pub const STATUS: &str = "proxy-status";
+pub(crate) const STATUS: &str = "proxy-status";
 /// Asks whether a target can be reached.
 pub const REACH: &str = "/reach";
 /// Asks why a target was not reached just now.

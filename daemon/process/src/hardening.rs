@@ -81,9 +81,8 @@ pub fn keep_out_of_swap() -> Swap {
     let limit = getrlimit(Resource::Memlock).current;
     let exempt = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
-    match limit {
-        Some(bytes) if !exempt => return Swap::Limited(bytes),
-        _ => {}
+    if let (Some(bytes), false) = (limit, exempt) {
+        return Swap::Limited(bytes);
     }
     let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     if let Err(errno) = rustix::mm::mlockall(flags) {

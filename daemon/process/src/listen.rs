@@ -85,10 +85,7 @@ pub fn check(
 ) -> Result<PathState, ListenError> {
     must_fit(path, usage)?;
     let found = found_at(path).map_err(at(path, usage))?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = directory_of(path);
     if !is_made(parent) {
         let above = parent.ancestors().find(|above| above.exists());
         let above = above.unwrap_or(Path::new("."));
@@ -149,10 +146,8 @@ pub fn bind(path: &Path, mode: u32, usage: Usage) -> Result<Bound, ListenError> 
 }
 
 fn make(path: &Path, mode: u32) -> Result<Bound, Obstacle> {
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
-    {
+    let parent = directory_of(path);
+    if !parent.exists() {
         make_directory(parent).map_err(Obstacle::NoDirectory)?;
     }
     found_at(path)?;
@@ -203,6 +198,11 @@ impl SocketOrigin {
             );
         }
     }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Peers must be able to reach the socket: `allow` decides about their rights, not the directory.

@@ -230,14 +230,10 @@ enum Destination {
 impl Destination {
     fn of_standard_error() -> Self {
         let standard_error = io::stderr();
-        if standard_error.is_terminal() {
-            return Self::Terminal;
-        }
-        let stream = std::env::var("JOURNAL_STREAM");
-        let is_journal = stream.is_ok_and(|named| is_stream(&standard_error, &named));
-        match is_journal {
-            true => Self::Journal,
-            false => Self::Elsewhere,
+        match std::env::var("JOURNAL_STREAM") {
+            _ if standard_error.is_terminal() => Self::Terminal,
+            Ok(named) if is_stream(&standard_error, &named) => Self::Journal,
+            _ => Self::Elsewhere,
         }
     }
 }
@@ -245,11 +241,7 @@ impl Destination {
 /// Whether this is what systemd connected to the journal, by the numbers of device and inode in `$JOURNAL_STREAM`: a process that inherits
 /// the variable may have been given another standard error.
 fn is_stream(file: impl AsFd, named: &str) -> bool {
-    let Some((device, inode)) = named.split_once(':') else {
-        return false;
-    };
-    let (device, inode): (Result<u64, _>, Result<u64, _>) = (device.parse(), inode.parse());
-    rustix::fs::fstat(file).is_ok_and(|own| (device, inode) == (Ok(own.st_dev), Ok(own.st_ino)))
+    rustix::fs::fstat(file).is_ok_and(|own| format!("{}:{}", own.st_dev, own.st_ino) == named)
 }
 
 fn style(format: Format, destination: Destination) -> Style {

@@ -31,7 +31,7 @@ use url::Url;
 use super::hop::Hop;
 use super::relay_words::{absent, full, target, text_of};
 use tokend_egress::causes::{causes, chain};
-use tokend_egress::{Egress, FailureKind, STATUS, proxy};
+use tokend_egress::{Egress, FailureKind, proxy};
 
 tokio::task_local! {
     /// The target of the connection that the task is about to make: the library does not pass it to wrappers of its connector.
@@ -159,8 +159,7 @@ impl Bridge {
             Ok(tunnel) => return Ok(tunnel),
             Err(answer) => answer,
         };
-        let kind = answer.headers().get(STATUS);
-        let kind = kind.and_then(FailureKind::from_header);
+        let kind = FailureKind::from_headers(answer.headers());
         let text = text_of(answer.into_body()).await;
         Err(match kind {
             Some(FailureKind::Full) => full(&at, &text),

@@ -74,7 +74,9 @@ impl Exchange {
             Ok(response) => response,
             Err(error) => return Err(client.failed(&error, target.as_deref(), is_forwarded).await),
         };
-        if is_forwarded && let Some(kind) = relay::status_of(&response) {
+        // The relay never passes on its own header from a provider.
+        let kind = FailureKind::from_headers(response.headers()).filter(|_| is_forwarded);
+        if let Some(kind) = kind {
             let text = relay_words::text_of(http::Response::from(response).into_body()).await;
             return Err(match kind {
                 FailureKind::Incomplete => Failure::Silent(Silence::Closed, text),

@@ -193,24 +193,19 @@ impl Upstream {
 
     /// Sends a request and reads its result. Always ends within the configured time.
     pub async fn send(&self, prepared: Prepared) -> Outcome {
-        let Prepared {
-            account,
-            kind,
-            request,
-            fields,
-            fingerprint,
-            exchange,
-            client,
-        } = prepared;
+        let (account, kind) = (&prepared.account, dialect_kind(prepared.kind));
         let conversation = Conversation::begin();
-        let exchanged = exchange.exchange(&client, request).await;
+        let exchanged = prepared
+            .exchange
+            .exchange(&prepared.client, prepared.request)
+            .await;
         drop(conversation);
         let mut spent = SpentTokens::Nothing;
         let (answer, granted, message) = match exchanged {
             Ok(response) => {
                 let reply = account
                     .dialect
-                    .read_reply(dialect_kind(kind), &response, &fields);
+                    .read_reply(kind, &response, &prepared.fields);
                 wipe(response.into_body());
                 let mut reply = reply.assuming(account.assumed_lifetime());
                 if account.dialect.renews_itself_at(&account.endpoint) {
@@ -226,7 +221,7 @@ impl Upstream {
                     Failure::MaybeSent(_) => (ProviderAnswer::MaybeSent, None),
                     Failure::Silent(silence, _) => (
                         ProviderAnswer::MaybeSent,
-                        account.dialect.read_silence(dialect_kind(kind), silence),
+                        account.dialect.read_silence(kind, silence),
                     ),
                     Failure::TooLarge(_) => {
                         let maybe_processed = true;
@@ -246,7 +241,7 @@ impl Upstream {
             answer,
             granted,
             message: message.map(|message| Escaped(&message).to_string().into()),
-            fingerprint,
+            fingerprint: prepared.fingerprint,
             spent,
         }
     }
@@ -321,13 +316,11 @@ impl Exchange {
         parts.add(&account.fingerprint.to_string());
         let renews_itself = account.dialect.renews_itself_at(&account.endpoint);
         for field in account.dialect.fields_at(&account.endpoint) {
-            let needed = matches!(
+            let is_of_other_kind = matches!(
                 (field.used_by, kind),
-                (UsedBy::Both, _)
-                    | (UsedBy::Login, AttemptKind::Login)
-                    | (UsedBy::Refresh, AttemptKind::Refresh)
+                (UsedBy::Login, AttemptKind::Refresh) | (UsedBy::Refresh, AttemptKind::Login)
             );
-            if !needed {
+            if is_of_other_kind {
                 continue;
             }
             let name = field.name.as_str();

@@ -20,8 +20,7 @@ use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
 use super::relay_words::{absent, full, text_of};
 use tokend_egress::{
-    CONNECT_TIMEOUT, ENDED, Egress, FAILURE, FailureKind, ORDERLY, PROXY, REACH, STATUS, TARGET,
-    TIMEOUT,
+    CONNECT_TIMEOUT, ENDED, Egress, FAILURE, FailureKind, ORDERLY, PROXY, REACH, TARGET, TIMEOUT,
 };
 use tokend_process::clock::millis;
 
@@ -194,7 +193,8 @@ impl Relay {
         match asking.await {
             Ok(response) => {
                 let is_good = response.status().is_success();
-                let is_full = status_of(&response) == Some(FailureKind::Full);
+                let is_full =
+                    FailureKind::from_headers(response.headers()) == Some(FailureKind::Full);
                 let text = text_of(http::Response::from(response).into_body()).await;
                 match is_full {
                     true => Err(full(&self.at, &text)),
@@ -215,12 +215,6 @@ impl Relay {
 struct Answer {
     is_good: bool,
     text: String,
-}
-
-/// The relay's result for a request for an `http://` address, if `response` comes from the relay itself: it never passes this header on
-/// from a provider.
-pub(super) fn status_of(response: &reqwest::Response) -> Option<FailureKind> {
-    FailureKind::from_header(response.headers().get(STATUS)?)
 }
 
 /// Whether an answer marks its own end. One without a body ends with its head (RFC 9112, section 6.3).
