@@ -133,7 +133,7 @@ pub struct Entered {
 
 /// A record in the form the daemon works with.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoredRecord {
     /// The facts of the engine.
     pub durable: Durable,
     /// Whether the record names no host.
@@ -145,13 +145,13 @@ pub struct Restored {
 }
 
 /// Restores a record: every time moves to the monotonic clock.
-pub fn restore(record: &Record, clock: &Clock) -> Restored {
+pub fn restore(record: &Record, clock: &Clock) -> RestoredRecord {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     let written = clock.restore(&record.anchor, record.anchor.wall_ms);
     // If the clock is behind the time of writing, the token's age is unknown, so the token does not count as valid.
     let grant = (record.grant.as_ref()).filter(|_| written.elapsed.is_some());
     let (held, token) = grant.and_then(|grant| held(grant, at)).unzip();
-    Restored {
+    RestoredRecord {
         durable: Durable {
             overtaken: held.is_some() && grant.is_some_and(|grant| grant.overtaken),
             held,

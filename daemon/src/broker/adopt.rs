@@ -16,7 +16,7 @@ use crate::broker::registry::Snapshot;
 use tokend_record::Notes;
 
 impl Task {
-    /// Puts a change in force. Runs in the driver, so nothing happens in between.
+    /// Puts a change in force.
     pub(super) fn adopt(&mut self, now: Timestamp, change: ConfigChange) {
         let ConfigChange {
             accounts,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_engine::{HostUsed, LoginUsed};
 use tokend_policy::Policy;
-use tokend_record::{RecordKey, Restored};
+use tokend_record::{RecordKey, RestoredRecord};
 use tokio::sync::oneshot;
 
 /// A configuration that is ready to be put in force.
@@ -40,7 +40,7 @@ pub(crate) enum FoundRecord {
     /// There is no record.
     Blank,
     /// A record.
-    Record(Box<Restored>),
+    Record(Box<RestoredRecord>),
     /// A record that cannot be opened.
     Quarantined(Box<str>),
 }

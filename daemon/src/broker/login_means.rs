@@ -92,7 +92,7 @@ pub(crate) enum RefusedPart {
     EnteredOne(String),
 }
 
-/// Which part of the account the provider refused when it said `message`. A refusal that names the client is about the client.
+/// Which part of the account the provider refused by its message. A refusal that names the client is about the client.
 pub(crate) fn refused(account: &Account, message: Option<&str>) -> RefusedPart {
     const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
     let named = message.and_then(ProviderMessage::secret_in);

@@ -1,11 +1,10 @@
 //! The steps of an attempt that need its secrets: prepare, send, take the reply, publish.
 //!
-//! Owns [`InFlight`], which holds each secret only until the step that needs it. Tasks always report by
-//! message: an attempt is never left without an end.
+//! Owns [`InFlight`], which holds each secret only until the step that needs it. Tasks always report by message: an attempt is never left
+//! without an end.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tokend_process::task;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::SpentTokens;
@@ -13,6 +12,7 @@ use tokend_engine::{
     AccountKey, AttemptId, AttemptKind, Durable, Event, GrantId, ProviderAnswer, Publication,
     Timestamp, TokenFacts,
 };
+use tokend_process::task;
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
@@ -152,7 +152,7 @@ impl Task {
             .handle_event(now, Event::Answered(account, attempt, answer));
     }
 
-    /// Notes the provider's words: about the account, or about an entered credential, which is not the account's yet.
+    /// Notes the message of the provider or of a failure: about the account, or about an entered credential, which is not the account's yet.
     fn note_message(
         &mut self,
         account: AccountKey,
