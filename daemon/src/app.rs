@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokend_config::{AuditEvent, Config};
+use tokend_document::counted;
 use tokend_process::clock::Clock;
 use tokend_process::listen::{self, Bound, Usage};
 use tokend_process::shutdown::Shutdown;
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
-use crate::reload::{self, ConfigSource, LogChoice, retry};
+use crate::reload::{ConfigSource, LogChoice, retry};
 use crate::server::listen::Inherited;
 use crate::server::{accept, metrics_http};
 use tokend_audit::{Audit, Event, FingerprintKey, Outcome, Trigger};
@@ -252,7 +253,7 @@ fn finish(store_thread: Thread<()>) {
 fn started(accounts: usize) -> Event {
     let version = env!("CARGO_PKG_VERSION");
     Event {
-        detail: Some(format!("tokend {version}, {}", reload::accounts(accounts)).into()),
+        detail: Some(format!("tokend {version}, {}", counted(accounts, "account")).into()),
         ..Event::new(AuditEvent::Start, Outcome::Ok)
     }
 }

@@ -16,14 +16,12 @@ use tokend_config::{Account, Proxy};
 use tokend_document::counted;
 use tokend_engine::Timestamp;
 use tokend_policy::{Peer, Permission};
-use tokend_proto::{
-    AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Severity, Topic,
-};
+use tokend_proto::{AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Topic};
 use tokio::sync::Semaphore;
 
 use crate::broker::registry::{ServedAccount, Snapshot};
 pub(crate) use files::OwnFiles;
-use finding::{found, ok};
+use finding::{ok, problem, warning};
 use tokend_process::clock::Clock;
 use tokend_process::escaping::Escaped;
 use tokend_upstream::Upstream;
@@ -143,8 +141,7 @@ impl Diagnosis {
                 "the wall clock has not been set since the daemon started",
             );
         }
-        found(
-            Severity::Warning,
+        warning(
             Topic::Clock,
             format!(
                 "the wall clock was set by {} s since the daemon started",
@@ -251,8 +248,7 @@ pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer) -> Finding {
             counted(snapshot.count(), "account")
         ),
         (false, _) if is_stranger => {
-            return found(
-                Severity::Warning,
+            return warning(
                 Topic::Caller,
                 format!("{who}: no rule allows you anything"),
                 "ask the administrator of tokend for a rule that matches you in `allow` of an account",
@@ -307,10 +303,7 @@ async fn secrets(
                 "ask an administrator to run: tokenctl doctor",
             ),
         };
-        findings.push(about(
-            account,
-            found(Severity::Problem, Topic::Secret, message, advice),
-        ));
+        findings.push(about(account, problem(Topic::Secret, message, advice)));
     }
     findings
 }
@@ -320,15 +313,14 @@ fn answer(served: &ServedAccount) -> Option<Finding> {
     let token = served.cell.token();
     let remark = token.as_ref()?.remark.as_deref()?;
     let dialect = served.account.dialect.name();
-    let warning = found(
-        Severity::Warning,
+    let cut_short = warning(
         Topic::Provider,
         format!("its last answer could not be used in full: {remark}"),
         format!(
             "correct dialect {dialect} (`tokend dialect try` shows what it reads), or set `assumed_lifetime` of the account where the expiry is not known"
         ),
     );
-    Some(about(&served.account, warning))
+    Some(about(&served.account, cut_short))
 }
 
 fn provider(url: &str, probed: &Probed) -> Finding {
@@ -364,12 +356,7 @@ fn provider(url: &str, probed: &Probed) -> Finding {
     } else {
         "check `base_url`, the network, and `proxy` of [http]"
     };
-    found(
-        Severity::Problem,
-        Topic::Provider,
-        format!("{url} {cannot}: {why}"),
-        advice,
-    )
+    problem(Topic::Provider, format!("{url} {cannot}: {why}"), advice)
 }
 
 fn about(account: &Account, finding: Finding) -> Finding {

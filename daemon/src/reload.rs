@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_config::{Config, Stamps};
+use tokend_document::counted;
 use tokend_policy::Directory;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
@@ -136,7 +137,7 @@ impl Reloader {
                 *number = next;
                 let mut message = format!(
                     "configuration {next} is in force: {} ({} new, {} removed)",
-                    accounts(summary.accounts),
+                    counted(summary.accounts, "account"),
                     summary.added,
                     summary.removed
                 );
@@ -184,16 +185,17 @@ impl Reloader {
             let config = files::read_at_rest(|| {
                 // The ids of names as the system knows them now, or as they are in the configuration in force.
                 let directory = Directory::system().remembering((*names).clone());
-                source
-                    .load_keeping(directory, &known)
-                    .map_err(NotLoaded::from)
+                let config = source.load_keeping(directory, &known);
+                config.map_err(|error| NotLoaded::by(&error, error.is_shortage()))
             })?;
             if expected.is_some_and(|expected| *expected != config.stamps) {
                 return Err("its files are being changed".to_owned().into());
             }
             let secrets = world.with_command_timeout(config.limits.command_timeout);
-            let configure = Upstream::compile(&config.http, secrets)?;
-            let audit = Audit::prepare(&config.audit)?;
+            let configure = Upstream::compile(&config.http, secrets)
+                .map_err(|error| NotLoaded::by(&error, error.is_shortage()))?;
+            let audit = Audit::prepare(&config.audit)
+                .map_err(|error| NotLoaded::by(&error, error.is_shortage()))?;
             let joining = install::joining(&config);
             Ok::<_, NotLoaded>((config, joining, configure, audit))
         };
@@ -247,14 +249,6 @@ impl Reloader {
         keep: Option<RecordKey>,
     ) -> Result<usize, NotApplied> {
         self.installer.purge(name, keep).await
-    }
-}
-
-/// The number of accounts, in words.
-pub(crate) fn accounts(count: usize) -> String {
-    match count {
-        1 => "1 account".to_owned(),
-        more => format!("{more} accounts"),
     }
 }
 

@@ -26,13 +26,10 @@ mod status;
 mod token;
 mod whoami;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_policy::Peer;
 use tokend_proto::{Fault, FaultCode, Request, Response};
-
-use crate::broker::registry::ServedAccount;
 
 pub(crate) use admission::{Admission, Admitted};
 use done::Done;
@@ -44,69 +41,51 @@ pub(crate) use release::{Answered, Release, Reply};
 impl Requests {
     /// Answers a request that the peer may make, or passes it on. Reached through `answer`, which counts and records.
     fn dispatch(&self, peer: &Peer, admitted: &Admitted<'_>, request: Request) -> Done {
-        let done = match admitted.account {
-            Some(served) => self.about(served, peer, admitted, request),
-            None => self.about_none(peer, admitted, request),
-        };
-        done.unwrap_or_else(|fault| Done::Now(Response::Fault(*fault)))
-    }
-
-    /// A request about an account.
-    fn about(
-        &self,
-        served: &Arc<ServedAccount>,
-        peer: &Peer,
-        admitted: &Admitted<'_>,
-        request: Request,
-    ) -> Result<Done, Box<Fault>> {
-        match request {
-            Request::Get {
-                min_validity_ms,
-                wait_ms,
-                timeout_ms,
-                ..
-            } => {
+        match (request, admitted.account) {
+            (
+                Request::Get {
+                    min_validity_ms,
+                    wait_ms,
+                    timeout_ms,
+                    ..
+                },
+                Some(served),
+            ) => {
                 let min_validity = min_validity_ms.map(Duration::from_millis);
-                Ok(self.get(served, peer, admitted, min_validity, (wait_ms, timeout_ms)))
+                self.get(served, peer, admitted, min_validity, (wait_ms, timeout_ms))
             }
-            Request::Reject {
-                token,
-                wait_ms,
-                timeout_ms,
-                ..
-            } => Ok(self.reject(served, peer, admitted, &token, (wait_ms, timeout_ms))),
-            Request::Refresh {
-                wait_ms,
-                timeout_ms,
-                ..
-            } => Ok(self.refresh(served, peer, admitted, (wait_ms, timeout_ms))),
-            Request::Login { secret, .. } => self.login(served, peer, admitted, secret),
-            Request::Forget { account } => Ok(self.forget(admitted, peer, &account)),
-            Request::Diagnose { .. } => Ok(self.diagnose(admitted, peer, None)),
-            _ => Ok(self.status(admitted, peer, None)),
-        }
-    }
-
-    /// A request about all accounts, about none, or about one that is not configured.
-    fn about_none(
-        &self,
-        peer: &Peer,
-        admitted: &Admitted<'_>,
-        request: Request,
-    ) -> Result<Done, Box<Fault>> {
-        match request {
-            Request::Status { after, .. } => Ok(self.status(admitted, peer, after.as_ref())),
-            Request::List { after } => Ok(Done::Now(list(admitted, peer, after.as_ref()))),
-            Request::Reload => Ok(self.reload(peer)),
-            Request::Forget { account } => Ok(self.forget(admitted, peer, &account)),
-            Request::Diagnose { after, .. } => Ok(self.diagnose(admitted, peer, after.as_ref())),
-            Request::Metrics { after } => Ok(self.read_metrics(after)),
-            Request::Whoami => Ok(self.whoami(admitted.snapshot, peer)),
-            Request::Other(kind) => Err(Box::new(unknown_kind(kind))),
-            _ => Err(Box::new(Fault::new(
-                FaultCode::BadRequest,
-                "hello was said twice",
-            ))),
+            (
+                Request::Reject {
+                    token,
+                    wait_ms,
+                    timeout_ms,
+                    ..
+                },
+                Some(served),
+            ) => self.reject(served, peer, admitted, &token, (wait_ms, timeout_ms)),
+            (
+                Request::Refresh {
+                    wait_ms,
+                    timeout_ms,
+                    ..
+                },
+                Some(served),
+            ) => self.refresh(served, peer, admitted, (wait_ms, timeout_ms)),
+            (Request::Login { secret, .. }, Some(served)) => {
+                self.login(served, peer, admitted, secret)
+            }
+            (Request::Forget { account }, _) => self.forget(admitted, peer, &account),
+            (Request::Status { after, .. }, _) => self.status(admitted, peer, after.as_ref()),
+            (Request::Diagnose { after, .. }, _) => self.diagnose(admitted, peer, after.as_ref()),
+            (Request::List { after }, _) => Done::Now(list(admitted, peer, after.as_ref())),
+            (Request::Reload, _) => self.reload(peer),
+            (Request::Metrics { after }, _) => self.read_metrics(after),
+            (Request::Whoami, _) => self.whoami(admitted.snapshot, peer),
+            (Request::Other(kind), _) => Done::Now(Response::Fault(unknown_kind(kind))),
+            _ => {
+                let fault = Fault::new(FaultCode::BadRequest, "hello was said twice");
+                Done::Now(Response::Fault(fault))
+            }
         }
     }
 }
@@ -119,5 +98,7 @@ fn unknown_kind(kind: u32) -> Fault {
         .advise("install client and daemon from the same release, and restart tokend")
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,6 @@ pub struct At {
 /// One metric of all accounts.
 struct Family {
     name: &'static str,
-    kind: &'static str,
     help: &'static str,
     lines: fn(&mut Lines<'_>, &Sample),
 }
@@ -43,7 +42,6 @@ struct Family {
 const FAMILIES: [Family; 10] = [
     Family {
         name: "tokend_account_info",
-        kind: "gauge",
         help: "What is configured for the account. Always 1.",
         lines: |out, it| {
             let account = &it.account;
@@ -56,7 +54,6 @@ const FAMILIES: [Family; 10] = [
     },
     Family {
         name: "tokend_account_state",
-        kind: "gauge",
         help: "1 for the state the account is in, 0 for the others.",
         lines: |out, it| {
             let states =
@@ -66,7 +63,6 @@ const FAMILIES: [Family; 10] = [
     },
     Family {
         name: "tokend_account_token_remaining_seconds",
-        kind: "gauge",
         help: "How long the access token is still valid; 0 without one, +Inf when the provider does not say.",
         lines: |out, it| match (it.has_token, it.remaining_ms) {
             (false, _) => out.line(&[], 0_u8),
@@ -76,7 +72,6 @@ const FAMILIES: [Family; 10] = [
     },
     Family {
         name: "tokend_account_attempts_total",
-        kind: "counter",
         help: "Attempts at the provider that are over, by kind and outcome.",
         lines: |out, it| {
             for (kind, row) in it.tried.0.iter() {
@@ -89,7 +84,6 @@ const FAMILIES: [Family; 10] = [
     },
     Family {
         name: "tokend_account_pace_left",
-        kind: "gauge",
         help: "How many attempts, and how many logins, the rate limits allow now.",
         lines: |out, it| {
             let left = [("attempts", it.attempts_left), ("logins", it.logins_left)];
@@ -98,13 +92,11 @@ const FAMILIES: [Family; 10] = [
     },
     Family {
         name: "tokend_account_failures",
-        kind: "gauge",
         help: "Attempts that failed in a row.",
         lines: |out, it| out.line(&[], it.failures),
     },
     Family {
         name: "tokend_account_rest_seconds",
-        kind: "gauge",
         help: "How long until an attempt may begin, by pace and backoff; +Inf when none may before something changes.",
         lines: |out, it| match it.rest_ms {
             Some(ms) => out.line(&[], seconds(ms)),
@@ -113,19 +105,16 @@ const FAMILIES: [Family; 10] = [
     },
     Family {
         name: "tokend_account_waiters",
-        kind: "gauge",
         help: "Requests that wait for the account.",
         lines: |out, it| out.line(&[], it.waiters),
     },
     Family {
         name: "tokend_account_unpersisted",
-        kind: "gauge",
         help: "1 while the newest credential is only in memory, because the store refuses it.",
         lines: |out, it| out.line(&[], u8::from(it.unpersisted)),
     },
     Family {
         name: "tokend_account_token",
-        kind: "gauge",
         help: "1 while a valid access token is held.",
         lines: |out, it| out.line(&[], u8::from(it.has_token)),
     },
@@ -169,7 +158,7 @@ impl MetricsSnapshot {
             match self.accounts.get(index) {
                 Some(sample) => {
                     if index == 0 {
-                        header(out, family.name, family.kind, family.help);
+                        header(out, family.name, kind_of(family.name), family.help);
                     }
                     let account = sample.account.name.as_str();
                     let mut lines = Lines {
@@ -207,6 +196,14 @@ pub fn head(
     head.0
 }
 
+/// By convention of Prometheus the names of counters, and only those, end like this.
+fn kind_of(name: &str) -> &'static str {
+    match name.ends_with("_total") {
+        true => "counter",
+        false => "gauge",
+    }
+}
+
 fn count(number: &AtomicU64) -> u64 {
     number.load(Relaxed)
 }
@@ -215,12 +212,9 @@ fn count(number: &AtomicU64) -> u64 {
 struct Head(String);
 
 impl Head {
-    fn counter(&mut self, name: &'static str, help: &str) -> Lines<'_> {
-        Lines::begin(&mut self.0, name, "counter", help)
-    }
-
-    fn gauge(&mut self, name: &'static str, help: &str) -> Lines<'_> {
-        Lines::begin(&mut self.0, name, "gauge", help)
+    /// A counter or a gauge.
+    fn metric(&mut self, name: &'static str, help: &str) -> Lines<'_> {
+        Lines::begin(&mut self.0, name, kind_of(name), help)
     }
 
     fn histogram(&mut self, name: &'static str, help: &str) -> Lines<'_> {
@@ -229,16 +223,16 @@ impl Head {
 
     fn of_the_daemon(&mut self, counters: &Counters, samples: &[Sample], wall_ms: i64) {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        self.gauge("tokend_build_info", "The version that runs. Always 1.")
+        self.metric("tokend_build_info", "The version that runs. Always 1.")
             .line(&version, 1_u8);
         let started = "When the daemon started, in Unix time.";
-        self.gauge("tokend_start_time_seconds", started)
+        self.metric("tokend_start_time_seconds", started)
             .line(&[], wall(counters.started_ms.load(Relaxed)));
         let taken = "When these metrics were taken, in Unix time.";
-        self.gauge("tokend_time_seconds", taken)
+        self.metric("tokend_time_seconds", taken)
             .line(&[], wall(wall_ms));
         let number = |state| samples.iter().filter(|it| it.state == state).count();
-        self.gauge("tokend_accounts", "How many accounts are in which state.")
+        self.metric("tokend_accounts", "How many accounts are in which state.")
             .by(
                 "state",
                 AccountState::ALL.map(|it| (it.as_str(), number(it))),
@@ -247,7 +241,7 @@ impl Head {
 
     fn of_requests(&mut self, counters: &Counters) {
         let help = "Requests that were answered, by what was asked and the fault if there was one.";
-        let mut lines = self.counter("tokend_requests_total", help);
+        let mut lines = self.metric("tokend_requests_total", help);
         // The first request of a connection is answered by its session, and not counted.
         let answered = |(kind, _): &(RequestKind, _)| *kind != RequestKind::Hello;
         for (request, row) in counters.requests.iter().filter(answered) {
@@ -260,10 +254,10 @@ impl Head {
         let mut lines = self.histogram("tokend_get_duration_seconds", help);
         lines.histogram(&[("answered", "held")], &counters.get_held);
         lines.histogram(&[("answered", "waited")], &counters.get_waited);
-        self.gauge("tokend_connections", "Connections that are open.")
+        self.metric("tokend_connections", "Connections that are open.")
             .line(&[], count(&counters.connections));
         let (accepted, refused) = (count(&counters.accepted), count(&counters.refused));
-        self.counter("tokend_connections_total", "Connections that came.")
+        self.metric("tokend_connections_total", "Connections that came.")
             .by("result", [("accepted", accepted), ("refused", refused)]);
     }
 
@@ -271,7 +265,7 @@ impl Head {
         let dialects = counters.dialects.lock();
         let dialects = dialects.unwrap_or_else(PoisonError::into_inner).clone();
         let help = "Attempts of all accounts of a dialect that are over, by kind and outcome.";
-        let mut lines = self.counter("tokend_attempts_total", help);
+        let mut lines = self.metric("tokend_attempts_total", help);
         for (dialect, attempts) in &dialects {
             for (kind, row) in attempts.counts.iter() {
                 for (outcome, number) in row.iter() {
@@ -297,39 +291,39 @@ impl Head {
     fn of_store_and_reloads(&mut self, counters: &Counters) {
         let (stored, refused) = (count(&counters.stored), count(&counters.not_stored));
         let help = "Records written to the store, or refused by it.";
-        self.counter("tokend_store_writes_total", help)
+        self.metric("tokend_store_writes_total", help)
             .by("result", [("ok", stored), ("refused", refused)]);
         let help = "How long a transaction of the store took.";
         self.histogram("tokend_store_write_duration_seconds", help)
             .histogram(&[], &counters.store);
         let (done, refused) = (count(&counters.reloads), count(&counters.reloads_refused));
-        self.counter("tokend_reloads_total", "Reloads of the configuration.")
+        self.metric("tokend_reloads_total", "Reloads of the configuration.")
             .by("result", [("ok", done), ("refused", refused)]);
         let help = "Whether the last reload put a configuration in force.";
-        self.gauge("tokend_last_reload_successful", help)
+        self.metric("tokend_last_reload_successful", help)
             .line(&[], u8::from(!counters.reload_failed.load(Relaxed)));
         let help = "When the configuration in force was read, in Unix time.";
-        self.gauge("tokend_last_reload_success_time_seconds", help)
+        self.metric("tokend_last_reload_success_time_seconds", help)
             .line(&[], wall(counters.reloaded_ms.load(Relaxed)));
     }
 
     fn of_audit_and_log(&mut self, audit: &Audit, log: &LogLines) {
         let written = audit.tallies().map(|(sink, it)| (sink, it.written.get()));
-        self.counter("tokend_audit_records_total", "Audit records written.")
+        self.metric("tokend_audit_records_total", "Audit records written.")
             .by("sink", written);
         let help = "Audit records that were lost because there was no room for them.";
         let lost = audit.tallies().map(|(sink, it)| (sink, it.lost.get()));
-        self.counter("tokend_audit_lost_total", help)
+        self.metric("tokend_audit_lost_total", help)
             .by("sink", lost);
         let help = "1 while audit records cannot be written.";
         let failing = audit.tallies();
-        self.gauge("tokend_audit_failing", help).by(
+        self.metric("tokend_audit_failing", help).by(
             "sink",
             failing.map(|(sink, it)| (sink, u8::from(it.is_failing()))),
         );
         let help = "Log lines that were not written, because nobody read them or there were too many like them.";
         let lines = [("dropped", log.dropped()), ("counted", log.counted())];
-        self.counter("tokend_log_lines_lost_total", help)
+        self.metric("tokend_log_lines_lost_total", help)
             .by("reason", lines);
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Reads and compares; writes nothing.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,9 @@ use std::time::Duration;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokend_config::{Config, Unresolved};
 use tokend_process::systemd;
-use tokend_proto::{Finding, Severity, Topic};
+use tokend_proto::{Finding, Topic};
 
-use super::finding::{found, ok};
+use super::finding::{ok, problem, warning};
 use crate::broker::registry::Snapshot;
 use crate::reload::{ConfigSource, FileThreads, InForce};
 use tokend_record::StoreReader;
@@ -25,6 +24,7 @@ const LITTLE_ROOM: u64 = 64 << 20;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The daemon's own files.
+#[derive(Debug)]
 pub(crate) struct OwnFiles {
     pub(crate) source: ConfigSource,
     pub(crate) in_force: Arc<InForce>,
@@ -33,44 +33,30 @@ pub(crate) struct OwnFiles {
     pub(crate) threads: FileThreads,
 }
 
-impl fmt::Debug for OwnFiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnFiles")
-            .field("source", &self.source)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The findings about the files.
 pub(super) async fn check(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Finding> {
     let names = unresolved(&files.in_force);
     let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
     let own_store = files.store.clone();
-    let checking = files.threads.run(LIMIT, move || {
-        let loaded = source.load();
-        match loaded {
-            Err(mistakes) => vec![found(
-                Severity::Problem,
-                Topic::Configuration,
-                format!(
-                    "the configuration on disk has mistakes, so it will not be loaded: {mistakes}"
-                ),
-                format!(
-                    "see all of them with: tokend check --config {}; the one in force stays",
-                    source.file().display()
-                ),
-            )],
-            Ok(config) => {
-                let same = *in_force.stamps() == config.stamps && is_in_force(&config, &snapshot);
-                let mut findings = vec![configuration(source.file(), same)];
-                findings.extend(store(&config.state_dir, &own_store));
-                findings
-            }
+    let checking = files.threads.run(LIMIT, move || match source.load() {
+        Err(mistakes) => vec![problem(
+            Topic::Configuration,
+            format!("the configuration on disk has mistakes, so it will not be loaded: {mistakes}"),
+            format!(
+                "see all of them with: tokend check --config {}; the one in force stays",
+                source.file().display()
+            ),
+        )],
+        Ok(config) => {
+            let same = *in_force.stamps() == config.stamps && is_in_force(&config, &snapshot);
+            vec![
+                configuration(source.file(), same),
+                store(&config.state_dir, &own_store),
+            ]
         }
     });
     let mut findings = checking.await.unwrap_or_else(|why| {
-        vec![found(
-            Severity::Problem,
+        vec![problem(
             Topic::Configuration,
             format!("the configuration on disk cannot be looked at: {why}"),
             "the one in force stays".to_owned(),
@@ -85,8 +71,7 @@ fn unresolved(in_force: &InForce) -> Vec<Finding> {
     let names = in_force.unresolved();
     let (shown, more) = Unresolved::listed(&names);
     let warn = |message| {
-        found(
-            Severity::Warning,
+        warning(
             Topic::Configuration,
             message,
             "create it, correct the name, or repair the service that knows it",
@@ -120,8 +105,7 @@ fn configuration(file: &Path, same: bool) -> Finding {
             Topic::Configuration,
             format!("{shown} is in force as it is on disk"),
         ),
-        false => found(
-            Severity::Warning,
+        false => warning(
             Topic::Configuration,
             format!("{shown}, or a file it includes, was changed and is not in force"),
             "check it with `tokend check`, then: tokenctl reload",
@@ -129,34 +113,31 @@ fn configuration(file: &Path, same: bool) -> Finding {
     }
 }
 
-fn store(dir: &Path, store: &StoreReader) -> Option<Finding> {
+fn store(dir: &Path, store: &StoreReader) -> Finding {
     let shown = dir.display();
     let stat = match statvfs(dir) {
         Ok(stat) => stat,
         Err(error) => {
-            return Some(found(
-                Severity::Problem,
+            return problem(
                 Topic::Store,
                 format!("state directory {shown} cannot be looked at: {error}"),
                 "mount or restore it; until then no attempt begins",
-            ));
+            );
         }
     };
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Some(found(
-            Severity::Problem,
+        return problem(
             Topic::Store,
             format!("state directory {shown} is on a file system that is mounted read-only"),
             "mount it for writing; until then no attempt begins, and tokens that are held are served",
-        ));
+        );
     }
     if let Err(why) = store.in_place() {
-        return Some(found(
-            Severity::Problem,
+        return problem(
             Topic::Store,
             why.to_string(),
             "until it is in its place no attempt begins, and tokens that are held are served",
-        ));
+        );
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let is_given = |dir: PathBuf| dir.join(KEY_CREDENTIAL).exists();
@@ -165,13 +146,12 @@ fn store(dir: &Path, store: &StoreReader) -> Option<Finding> {
         false => "its key is beside it",
     };
     let message = format!("state directory {shown} has {} MiB left; {key}", free >> 20);
-    Some(match free {
-        ..LITTLE_ROOM => found(
-            Severity::Warning,
+    match free {
+        ..LITTLE_ROOM => warning(
             Topic::Store,
             message,
             "make room: an attempt begins only while there is some for its outcome",
         ),
         _ => ok(Topic::Store, message),
-    })
+    }
 }

@@ -12,17 +12,25 @@ pub(super) fn ok(topic: Topic, message: impl Into<String>) -> Finding {
     }
 }
 
-pub(super) fn found(
-    severity: Severity,
+pub(super) fn warning(
     topic: Topic,
     message: impl Into<String>,
     advice: impl Into<String>,
 ) -> Finding {
     Finding {
-        topic,
-        account: None,
-        severity,
-        message: message.into(),
+        severity: Severity::Warning,
         advice: Some(advice.into()),
+        ..ok(topic, message)
+    }
+}
+
+pub(super) fn problem(
+    topic: Topic,
+    message: impl Into<String>,
+    advice: impl Into<String>,
+) -> Finding {
+    Finding {
+        severity: Severity::Problem,
+        ..warning(topic, message, advice)
     }
 }

@@ -97,22 +97,17 @@ impl Metrics {
 
     /// One part of a snapshot; without a cursor, of a new snapshot.
     pub(crate) async fn page(&self, cursor: Option<MetricsCursor>) -> Response {
-        let (id, snapshot, mut at) = match cursor {
-            Some(cursor) => match self.kept(cursor.snapshot) {
-                Some(snapshot) => (
-                    cursor.snapshot,
-                    snapshot,
-                    At {
-                        family: cursor.family,
-                        index: cursor.index,
-                    },
-                ),
-                None => return Response::Fault(displaced()),
-            },
-            None => match self.make().await {
-                Some((id, snapshot)) => (id, snapshot, At::default()),
-                None => return Response::Fault(stopping()),
-            },
+        let mut at = cursor.map_or_else(At::default, |cursor| At {
+            family: cursor.family,
+            index: cursor.index,
+        });
+        let found = match cursor {
+            Some(MetricsCursor { snapshot: id, .. }) => self.kept(id).ok_or_else(displaced),
+            None => self.make().await.ok_or_else(stopping),
+        };
+        let (id, snapshot) = match found {
+            Ok(found) => found,
+            Err(fault) => return Response::Fault(fault),
         };
         let mut text = String::with_capacity(PART);
         let more = snapshot.write(&mut at, PART, &mut text);
@@ -146,10 +141,9 @@ impl Metrics {
         Some((*making, Arc::new(MetricsSnapshot { head, accounts })))
     }
 
-    fn kept(&self, id: u64) -> Option<Arc<MetricsSnapshot>> {
+    fn kept(&self, id: u64) -> Option<(u64, Arc<MetricsSnapshot>)> {
         let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|(own, _)| *own == id);
-        found.map(|(_, snapshot)| Arc::clone(snapshot))
+        kept.iter().find(|(own, _)| *own == id).cloned()
     }
 
     fn keep(&self, id: u64, snapshot: Arc<MetricsSnapshot>) {
@@ -174,12 +168,10 @@ impl Metrics {
 }
 
 fn displaced() -> Fault {
-    Fault::new(
-        FaultCode::TooBusy,
-        "the metrics that were being read are not kept any longer",
-    )
-    .advise("read them again from the beginning")
-    .retry_after(1_000)
+    let message = "the metrics that were being read are not kept any longer";
+    Fault::new(FaultCode::TooBusy, message)
+        .advise("read them again from the beginning")
+        .retry_after(1_000)
 }
 
 fn stopping() -> Fault {

@@ -5,12 +5,9 @@
 
 use std::time::Duration;
 
-use tokend_config::ConfigError;
 use tokend_store::StoreError;
 
 use crate::broker::inbox::Driver;
-use tokend_audit::PrepareError;
-use tokend_upstream::ClientError;
 
 /// The time limit of a reload before its first change. A hundred thousand accounts take seconds; a longer reload waits for a file system
 /// that does not answer, or for commands.
@@ -58,35 +55,18 @@ pub(super) struct NotLoaded {
     pub(super) passes: bool,
 }
 
+impl NotLoaded {
+    /// `is_shortage` is whether the machine lacks something, such as descriptors.
+    pub(super) fn by(error: &dyn std::error::Error, is_shortage: bool) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: is_shortage,
+        }
+    }
+}
+
 impl From<String> for NotLoaded {
     fn from(why: String) -> Self {
         Self { why, passes: false }
-    }
-}
-
-impl From<ConfigError> for NotLoaded {
-    fn from(error: ConfigError) -> Self {
-        Self {
-            why: error.to_string(),
-            passes: error.is_shortage(),
-        }
-    }
-}
-
-impl From<ClientError> for NotLoaded {
-    fn from(error: ClientError) -> Self {
-        Self {
-            why: error.to_string(),
-            passes: error.is_shortage(),
-        }
-    }
-}
-
-impl From<PrepareError> for NotLoaded {
-    fn from(error: PrepareError) -> Self {
-        Self {
-            why: error.to_string(),
-            passes: error.is_shortage(),
-        }
     }
 }

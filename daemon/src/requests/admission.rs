@@ -68,7 +68,7 @@ pub(crate) struct Rules {
 
 /// The kind of permission that decides about a request.
 #[derive(Debug)]
-enum Subject<'r, 's> {
+pub(super) enum Subject<'r, 's> {
     /// A permission on one account. The account was looked up here and nowhere else.
     Account(&'r AccountName, Option<Found<'s>>, Permission),
     /// An administrator's permission on the daemon, in words.
@@ -84,7 +84,7 @@ enum Subject<'r, 's> {
 }
 
 impl<'r, 's> Subject<'r, 's> {
-    fn of(snapshot: &'s Snapshot, request: &'r Request) -> Self {
+    pub(super) fn of(snapshot: &'s Snapshot, request: &'r Request) -> Self {
         let (permission, _) = permissions(request);
         match (request, request.account()) {
             (_, Some(name)) => Self::Account(name, snapshot.find(name), permission),
@@ -133,24 +133,6 @@ impl Requests {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn decide_by_what_is_known<'s>(
-        &self,
-        snapshot: &'s Arc<Snapshot>,
-        peer: &Peer,
-        request: &Request,
-    ) -> Result<Admitted<'s>, Refused> {
-        self.decide(Subject::of(snapshot, request), snapshot, peer, request)
-    }
-
-    #[cfg(test)]
-    pub(super) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
-        match self.admit(&self.registry.snapshot(), peer, request) {
-            Admission::NeedFacts(needs) => needs,
-            Admission::Refused(_) | Admission::Admitted(_) => Needs::NONE,
-        }
-    }
-
     fn facts_for(
         &self,
         subject: &Subject<'_, '_>,
@@ -185,7 +167,7 @@ impl Requests {
         }
     }
 
-    fn decide<'s>(
+    pub(super) fn decide<'s>(
         &self,
         subject: Subject<'_, 's>,
         snapshot: &'s Arc<Snapshot>,

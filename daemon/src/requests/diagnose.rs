@@ -23,6 +23,8 @@ impl Requests {
         after: Option<&AccountName>,
     ) -> Done {
         let snapshot = admitted.snapshot;
+        // One account has one page.
+        let after = after.filter(|_| admitted.account.is_none());
         let (accounts, next) = page(admitted, peer, (WhichAccounts::Status, after), PAGE);
         let page = Page {
             caller: after.is_none().then(|| caller(snapshot, peer)),

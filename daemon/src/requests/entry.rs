@@ -209,10 +209,8 @@ impl Drop for Entry {
 
 /// The answer in place of a token whose release cannot be recorded.
 pub(crate) fn unrecorded() -> Fault {
-    Fault::new(
-        FaultCode::AuditUnavailable,
-        "no token is released, because its release cannot be recorded",
-    )
-    .advise("check the daemon's log for the reason, such as a full disk; `required` below [audit] asks for it")
-    .retry_after(1_000)
+    let message = "no token is released, because its release cannot be recorded";
+    Fault::new(FaultCode::AuditUnavailable, message)
+        .advise("check the daemon's log for the reason, such as a full disk; `required` below [audit] asks for it")
+        .retry_after(1_000)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokend_engine::Demand;
 use tokend_policy::Peer;
-use tokend_proto::{Fault, LoginSecret};
+use tokend_proto::{LoginSecret, Response};
 
 use super::admission::Admitted;
 use super::done::Done;
@@ -25,9 +25,12 @@ impl Requests {
         peer: &Peer,
         admitted: &Admitted<'_>,
         secret: LoginSecret,
-    ) -> Result<Done, Box<Fault>> {
-        login_means::accepts(&served.account, &secret)?;
-        let secret = login_means::alone(secret)?;
+    ) -> Done {
+        let usable = login_means::accepts(&served.account, &secret);
+        let secret = match usable.and_then(|()| login_means::alone(secret)) {
+            Ok(secret) => secret,
+            Err(fault) => return Done::Now(Response::Fault(*fault)),
+        };
         tracing::info!(account = %served.account.name, peer = %peer, "a person enters a credential");
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);
@@ -38,11 +41,11 @@ impl Requests {
         };
         let account = served.key;
         served.cell.asked().touch(now);
-        Ok(self.ask(admitted, |reply| Message::Login {
+        self.ask(admitted, |reply| Message::Login {
             account,
             secret,
             demand,
             reply,
-        }))
+        })
     }
 }

@@ -26,18 +26,18 @@ pub(super) fn denied(
     if !knows {
         return not_allowed(peer, account, snapshot.needs());
     }
-    match permission {
-        Permission::Get | Permission::Status | Permission::Reject => {
-            not_this(peer, account, permission, unread)
+    let what = match permission {
+        Permission::Get => return not_this(peer, account, (permission, "have the token"), unread),
+        Permission::Status => {
+            return not_this(peer, account, (permission, "see the status"), unread);
         }
-        Permission::Refresh | Permission::Login | Permission::Forget | Permission::Reload => {
-            let what = match permission {
-                Permission::Login => "enter a credential for",
-                other => other.as_str(),
-            };
-            not_admin(peer, &format!("{what} account {account}"), unread)
+        Permission::Reject => {
+            return not_this(peer, account, (permission, "report a token"), unread);
         }
-    }
+        Permission::Login => "enter a credential for",
+        other => other.as_str(),
+    };
+    not_admin(peer, &format!("{what} account {account}"), unread)
 }
 
 /// A peer without any permission on an account gets the same answer as for an unknown account.
@@ -68,15 +68,10 @@ pub(super) fn suggest(fault: &mut Fault, snapshot: &Snapshot, peer: &Peer, accou
 fn not_this(
     peer: &Peer,
     account: &AccountName,
-    permission: Permission,
+    (permission, what): (Permission, &str),
     unread: Needs,
 ) -> Box<Fault> {
     tracing::warn!(account = %account, peer = %peer, unread = %unread, "denied: no rule gives this peer {permission}");
-    let what = match permission {
-        Permission::Get => "have the token",
-        Permission::Status => "see the status",
-        _ => "report a token",
-    };
     let mut message = format!(
         "you may not {what} of account {account} (user {}, group {})",
         peer.uid, peer.gid
@@ -128,31 +123,22 @@ pub(super) fn unknown(
     if !as_administrator.has_any(ANY) {
         return not_allowed(peer, account, snapshot.needs());
     }
-    Box::new(
-        Fault::new(
-            FaultCode::UnknownAccount,
-            format!("there is no account {account}"),
-        )
-        .advise("`tokenctl list` shows the accounts you may use"),
-    )
+    let message = format!("there is no account {account}");
+    let fault = Fault::new(FaultCode::UnknownAccount, message);
+    Box::new(fault.advise("`tokenctl list` shows the accounts you may use"))
 }
 
 pub(super) fn not_forgotten(account: &AccountName, why: &str) -> Fault {
-    Fault::new(
-        FaultCode::StoreUnavailable,
-        format!("not everything stored for account {account} could be removed: {why}"),
-    )
-    .advise("check the daemon's log, and repeat this once the store can be written")
+    let message = format!("not everything stored for account {account} could be removed: {why}");
+    Fault::new(FaultCode::StoreUnavailable, message)
+        .advise("check the daemon's log, and repeat this once the store can be written")
 }
 
 pub(super) fn brought_back(account: &AccountName) -> Fault {
-    Fault::new(
-        FaultCode::TooBusy,
-        format!(
-            "the configuration of account {account} was changed meanwhile, and what is stored for it as it is now was not removed"
-        ),
-    )
-    .retry_after(1_000)
+    let message = format!(
+        "the configuration of account {account} was changed meanwhile, and what is stored for it as it is now was not removed"
+    );
+    Fault::new(FaultCode::TooBusy, message).retry_after(1_000)
 }
 
 pub(super) fn gone() -> Fault {
@@ -162,26 +148,18 @@ pub(super) fn gone() -> Fault {
 }
 
 pub(super) fn overtaken() -> Fault {
-    Fault::new(
-        FaultCode::TooBusy,
-        "the configuration was changed before this had its turn; nothing was done",
-    )
-    .retry_after(1_000)
+    let message = "the configuration was changed before this had its turn; nothing was done";
+    Fault::new(FaultCode::TooBusy, message).retry_after(1_000)
 }
 
 pub(super) fn nameless() -> Fault {
-    Fault::new(
-        FaultCode::TooBusy,
-        "the service that knows names of users and groups does not answer",
-    )
-    .advise("repair that service")
-    .retry_after(5_000)
+    let message = "the service that knows names of users and groups does not answer";
+    Fault::new(FaultCode::TooBusy, message)
+        .advise("repair that service")
+        .retry_after(5_000)
 }
 
 pub(super) fn crowded(uid: u32) -> Fault {
-    Fault::new(
-        FaultCode::TooBusy,
-        format!("too many processes of user {uid} wait to be identified"),
-    )
-    .retry_after(1_000)
+    let message = format!("too many processes of user {uid} wait to be identified");
+    Fault::new(FaultCode::TooBusy, message).retry_after(1_000)
 }

@@ -70,13 +70,7 @@ impl Terms {
 }
 
 impl Answered {
-    /// The answer by the configuration that decided, whichever is in force by now.
-    #[cfg(test)]
-    pub(crate) fn unchecked(self) -> Response {
-        self.close()
-    }
-
-    fn close(self) -> Response {
+    pub(super) fn close(self) -> Response {
         let (rules, account) = (&self.decided.rules, self.decided.account.as_deref());
         Entry::close(self.entry, rules, account, self.response)
     }
@@ -163,17 +157,14 @@ fn decide_again(snapshot: &Arc<Snapshot>, peer: &Peer, answered: &mut Answered) 
 
 /// Whether the token of this grant is the one the account serves now.
 fn serves(decided: &Admitted<'_>, grant: u64) -> bool {
-    let held = decided.account.map(|served| served.cell.token());
-    held.is_some_and(|held| {
-        held.as_ref()
-            .is_some_and(|token| token.held.grant.0 == grant)
+    decided.account.is_some_and(|served| {
+        let token = served.cell.token();
+        let held = token.as_ref();
+        held.is_some_and(|token| token.held.grant.0 == grant)
     })
 }
 
 fn changed(account: &AccountName) -> Fault {
-    Fault::new(
-        FaultCode::TooBusy,
-        format!("account {account} was configured anew while this waited"),
-    )
-    .retry_after(0)
+    let message = format!("account {account} was configured anew while this waited");
+    Fault::new(FaultCode::TooBusy, message).retry_after(0)
 }

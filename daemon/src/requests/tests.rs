@@ -4,6 +4,8 @@ mod pages;
 mod permissions;
 mod release;
 
+use std::sync::Arc;
+
 use tokend_engine::{Timestamp, Want};
 use tokend_policy::Needs;
 use tokend_process::clock::Clock;

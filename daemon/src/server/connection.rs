@@ -4,7 +4,6 @@
 //! others go to the driver, and the session waits for them while it reads the next frame. A peer that is silent, slow or gone delays no
 //! other peer, and ends no attempt.
 
-mod frame;
 mod hello;
 mod rest;
 
@@ -19,8 +18,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{
-    AccountName, ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response,
-    ServerFrame, decode_client, encode,
+    AccountName, ClientFrame, Fault, FaultCode, FrameBuffer, OLDEST, Request, RequestId, Response,
+    ServerFrame, WireError, decode_client, encode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::{unconstrained, yield_now};
@@ -175,10 +174,8 @@ where
         loop {
             if let Err(ended) = self.turn(&mut waiting).await {
                 // A refusal may still have to be written; a peer that does not read it in time does not get it.
-                return match self.flush().await {
-                    Ok(()) => ended,
-                    Err(_) => ended,
-                };
+                let _not_taken = self.flush().await;
+                return ended;
             }
         }
     }
@@ -415,22 +412,20 @@ where
 
     fn answer(&mut self, id: RequestId, response: Response) -> Result<(), Ended> {
         self.spend(cost_of_answer(&response));
-        let frame = frame::frame_for(self.version, id, response);
         let before = self.output.len();
-        let Err(error) = encode(&frame, &mut self.output) else {
+        let Err(error) = self.encode(id, response) else {
             return Ok(());
         };
         // An answer that does not fit a frame is the daemon's fault, and no reason to disconnect.
         self.output.truncate(before);
-        let fault = Fault::new(
-            FaultCode::Internal,
-            format!("the answer cannot be sent: {error}"),
-        );
-        let frame = ServerFrame {
-            id,
-            response: Response::Fault(fault),
-        };
-        encode(&frame, &mut self.output).map_err(|error| Ended::Protocol(error.to_string()))
+        let message = format!("the answer cannot be sent: {error}");
+        let fault = Fault::new(FaultCode::Internal, message);
+        let encoded = self.encode(id, Response::Fault(fault));
+        encoded.map_err(|error| Ended::Protocol(error.to_string()))
+    }
+
+    fn encode(&mut self, id: RequestId, response: Response) -> Result<(), WireError> {
+        encode(&frame_for(self.version, id, response), &mut self.output)
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {
@@ -450,6 +445,11 @@ where
             Err(_) => Err(Ended::NotTaken),
         }
     }
+}
+
+/// The only place that makes frames of answers, so that no peer gets a variant that is newer than the version it speaks.
+fn frame_for(version: Option<u16>, id: RequestId, response: Response) -> ServerFrame {
+    ServerFrame { id, response }.for_version(version.unwrap_or(OLDEST))
 }
 
 /// Reads available bytes. Can be dropped safely: the bytes are in the buffer.

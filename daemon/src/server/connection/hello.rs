@@ -1,6 +1,6 @@
 //! The protocol version of a connection.
 //!
-//! Owns the answer to hello. `frame` applies the version to each answer.
+//! Owns the answer to hello.
 
 use tokend_proto::{RequestId, Response, negotiate};
 use tokio::io::{AsyncRead, AsyncWrite};

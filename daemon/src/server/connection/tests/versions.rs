@@ -1,6 +1,6 @@
 //! Peers of other releases: what they are sent, and what becomes of what they send.
 
-use super::super::frame;
+use super::super::frame_for;
 use super::*;
 
 /// The bytes that a client of 0.1.0 opens with, as they were recorded, in a frame.
@@ -57,7 +57,7 @@ async fn no_answer_to_version_1_leaves_with_a_number_it_fails_on() {
         (Some(1), FaultCode::TooBusy),
         (Some(2), FaultCode::from_number(900)),
     ] {
-        let answered = frame::frame_for(version, RequestId(4), tomorrow());
+        let answered = frame_for(version, RequestId(4), tomorrow());
         let Response::Fault(fault) = answered.response else {
             panic!("{answered:?}");
         };
