@@ -14,7 +14,6 @@ mod refused;
 pub(crate) mod retry;
 mod source;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,22 +43,25 @@ use lookups::Lookups;
 use refused::{LIMIT, NotLoaded};
 
 /// Loads configurations, one at a time.
+#[derive(Debug)]
 pub(crate) struct Reloader {
-    source: ConfigSource,
+    parts: ReloaderParts,
     /// The number of the configuration in force; unique in this run.
     number: Mutex<u64>,
-    in_force: Arc<InForce>,
-    installer: Installer,
-    configured: Configured,
-    files: FileThreads,
     /// The retries of names that were unknown.
     lookups: Lookups,
-    manager: Manager,
-    clock: Clock,
 }
 
-/// The parts of the daemon that depend on the configuration.
-pub(crate) struct Configured {
+/// What a reload needs, and the parts of the daemon that depend on the configuration.
+#[derive(Debug)]
+pub(crate) struct ReloaderParts {
+    pub(crate) source: ConfigSource,
+    /// Made by the first read of the source.
+    pub(crate) in_force: Arc<InForce>,
+    pub(crate) installer: Installer,
+    pub(crate) files: FileThreads,
+    pub(crate) manager: Manager,
+    pub(crate) clock: Clock,
     pub(crate) registry: Arc<Registry>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) audit: Audit,
@@ -75,35 +77,12 @@ pub(crate) struct LogChoice {
     pub(crate) level: Option<tokend_config::Level>,
 }
 
-impl fmt::Debug for Reloader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reloader")
-            .field("file", &self.source.file())
-            .finish_non_exhaustive()
-    }
-}
-
 impl Reloader {
-    /// Loads configurations from `source`. `in_force` was made by the first read of it.
-    pub(crate) fn new(
-        source: ConfigSource,
-        in_force: Arc<InForce>,
-        installer: Installer,
-        configured: Configured,
-        files: FileThreads,
-        manager: Manager,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(parts: ReloaderParts) -> Self {
         Self {
-            source,
+            parts,
             number: Mutex::new(1),
-            in_force,
-            installer,
-            configured,
-            files,
             lookups: Lookups::default(),
-            manager,
-            clock,
         }
     }
 
@@ -120,18 +99,17 @@ impl Reloader {
     async fn reload_if(&self, expected: Option<Arc<Stamps>>) -> Result<String, Box<Fault>> {
         let mut number = self.number.lock().await;
         let next = *number + 1;
-        self.manager.reloading();
-        let done = self.load_and_apply(expected).await;
+        let parts = &self.parts;
+        parts.manager.reloading();
+        let done = parts.load_and_apply(expected).await;
         let reloaded = match &done {
             Ok(_) => Reloaded::InForce(next),
             Err(_) => Reloaded::Refused,
         };
-        self.installer.report(reloaded).await;
-        self.manager.ready();
-        self.configured
-            .metrics
-            .counters()
-            .reloaded(done.is_ok(), self.clock.wall_ms());
+        parts.installer.report(reloaded).await;
+        parts.manager.ready();
+        let counters = parts.metrics.counters();
+        counters.reloaded(done.is_ok(), parts.clock.wall_ms());
         match done {
             Ok(summary) => {
                 *number = next;
@@ -164,7 +142,7 @@ impl Reloader {
                     true => "nothing is wrong with the configuration: raise the limit (LimitNOFILE= in the unit) or find out what uses up descriptors or memory, then reload again".to_owned(),
                     false => format!(
                         "run `tokend check --config {}` to see every mistake with its place",
-                        self.source.file().display()
+                        parts.source.file().display()
                     ),
                 };
                 Err(Box::new(
@@ -175,11 +153,38 @@ impl Reloader {
         }
     }
 
+    /// Puts a loaded configuration in force.
+    ///
+    /// # Errors
+    /// Why it failed. The configuration in force stays in force.
+    pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
+        self.parts
+            .installer
+            .put_in_force(config, install::joining(config), Duration::MAX, || {})
+            .await
+    }
+
+    /// Keeps every configuration from being put in force while the guard lives. The guard has the number of the one in force.
+    pub(crate) async fn pause(&self) -> MutexGuard<'_, u64> {
+        self.number.lock().await
+    }
+
+    /// Drops the secrets under a name for identities that are not configured. Returns how many records had any.
+    pub(crate) async fn purge(
+        &self,
+        name: &AccountName,
+        keep: Option<RecordKey>,
+    ) -> Result<usize, NotApplied> {
+        self.parts.installer.purge(name, keep).await
+    }
+}
+
+impl ReloaderParts {
     async fn load_and_apply(&self, expected: Option<Arc<Stamps>>) -> Result<Summary, NotLoaded> {
         let source = self.source.clone();
-        let world = self.configured.upstream.secrets();
+        let world = self.upstream.secrets();
         let names = self.in_force.names();
-        let snapshot = Arc::clone(&self.configured.registry.snapshot());
+        let snapshot = Arc::clone(&self.registry.snapshot());
         let work = move || {
             let known = |name: &AccountName| Some(Arc::clone(&snapshot.served(name)?.account));
             let config = files::read_at_rest(|| {
@@ -203,52 +208,20 @@ impl Reloader {
         names::must_be_answered(&config.unresolved, &self.in_force.unresolved())?;
         let summary = self
             .installer
-            .put_in_force(&config, joining, LIMIT, || {
-                configure(&self.configured.upstream)
-            })
+            .put_in_force(&config, joining, LIMIT, || configure(&self.upstream))
             .await
             .map_err(|error| error.to_string())?;
         self.in_force.note(&config, self.clock.wall_ms());
-        let Configured {
-            audit: records,
-            metrics,
-            log,
-            ..
-        } = &self.configured;
-        metrics.configure(&config.metrics);
+        self.metrics.configure(&config.metrics);
         // The configuration is in force already; this path is reached only if the machine can start no thread.
-        if let Err(error) = records.apply(audit) {
+        if let Err(error) = self.audit.apply(audit) {
             tracing::error!(
                 "records go where they went before, a thread cannot be started: {error}"
             );
         }
-        let (format, level) = log.choose(&config);
-        log.logging.apply(format, &level);
+        let (format, level) = self.log.choose(&config);
+        self.log.logging.apply(format, &level);
         Ok(summary)
-    }
-
-    /// Puts a loaded configuration in force.
-    ///
-    /// # Errors
-    /// Why it failed. The configuration in force stays in force.
-    pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
-        self.installer
-            .put_in_force(config, install::joining(config), Duration::MAX, || {})
-            .await
-    }
-
-    /// Keeps every configuration from being put in force while the guard lives. The guard has the number of the one in force.
-    pub(crate) async fn pause(&self) -> MutexGuard<'_, u64> {
-        self.number.lock().await
-    }
-
-    /// Drops the secrets under a name for identities that are not configured. Returns how many records had any.
-    pub(crate) async fn purge(
-        &self,
-        name: &AccountName,
-        keep: Option<RecordKey>,
-    ) -> Result<usize, NotApplied> {
-        self.installer.purge(name, keep).await
     }
 }
 

@@ -69,14 +69,12 @@ fn check_one(file: Option<AuditFile>, is_made: &IsMade<'_>) -> Result<bool, Prep
     Ok(true)
 }
 
-/// An open file of records.
 #[derive(Debug)]
 pub(super) struct File {
     settings: AuditFile,
     name: PathBuf,
     dir: OwnedFd,
     file: std::fs::File,
-    /// The length of the file.
     length: u64,
     lines: Vec<u8>,
 }
@@ -96,7 +94,6 @@ impl File {
         }
     }
 
-    /// Opens the file, or creates it.
     pub(super) fn open(settings: &AuditFile) -> io::Result<Self> {
         let (dir, name) = place(settings)?;
         let (file, length) = open(&dir, &name, settings, OFlags::empty())?;

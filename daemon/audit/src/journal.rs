@@ -30,7 +30,6 @@ pub(super) const DESTINATION: Destination = Destination {
     check: |settings, _| Ok(is_on(settings.journal)),
 };
 
-/// The journal of this machine.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: Box<str>,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 
 use tokend_config::AuditEvent;
+use tokend_policy::Peer;
 
 use super::event::Event;
 
@@ -20,7 +21,6 @@ const USERS: usize = 256;
 /// How often the table is searched for quiet users when it has no room for another.
 const SWEEP: u64 = 1_000;
 
-/// The recent records.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     users: HashMap<u32, User>,
@@ -65,7 +65,6 @@ impl Repeats {
         )
     }
 
-    /// Takes a new record.
     pub(super) fn see(&mut self, event: Event, now: u64) -> Seen {
         let uid = match &event.peer {
             Some(peer) if Self::are_of(event.kind) => peer.uid,
@@ -73,7 +72,8 @@ impl Repeats {
         };
         let kind = self.kind(&event);
         if !self.users.contains_key(&uid) && !self.has_room(now) {
-            return count(&mut self.others, nobodys(&event), now);
+            let detail = "more users than are kept apart";
+            return count(&mut self.others, common(&event, None, detail), now);
         }
         let user = self.users.entry(uid).or_default();
         if let Some(repeat) = user.kinds.get_mut(&kind) {
@@ -87,7 +87,9 @@ impl Repeats {
             user.drop_quiet_kinds(now);
         }
         if user.kinds.len() >= KINDS {
-            return count(&mut user.others, of_no_kind(event), now);
+            let detail = "more accounts and requests of this user than are kept apart";
+            let common = common(&event, event.peer.clone(), detail);
+            return count(&mut user.others, common, now);
         }
         user.kinds.insert(kind, Repeat::new(now));
         Seen::First(event)
@@ -182,24 +184,15 @@ impl Repeat {
 /// Counts a record beyond the limits. None of these is written at once.
 fn count(others: &mut BTreeMap<AuditEvent, Repeat>, event: Event, now: u64) -> Seen {
     let repeat = others.entry(event.kind);
-    repeat
-        .or_insert_with(|| Repeat::new(now))
-        .again(|| Box::new(event))
+    let repeat = repeat.or_insert_with(|| Repeat::new(now));
+    repeat.again(|| Box::new(event))
 }
 
-/// The common record for one user's kinds beyond [`KINDS`].
-fn of_no_kind(event: Event) -> Event {
+/// The common record for one user's kinds beyond [`KINDS`], or for users beyond [`USERS`].
+fn common(event: &Event, peer: Option<Peer>, detail: &str) -> Event {
     Event {
-        peer: event.peer,
-        detail: Some("more accounts and requests of this user than are kept apart".into()),
-        ..Event::new(event.kind, event.outcome)
-    }
-}
-
-/// The common record for users beyond [`USERS`].
-fn nobodys(event: &Event) -> Event {
-    Event {
-        detail: Some("more users than are kept apart".into()),
+        peer,
+        detail: Some(detail.into()),
         ..Event::new(event.kind, event.outcome)
     }
 }

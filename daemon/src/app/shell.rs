@@ -23,7 +23,7 @@ use crate::broker::task::{DriverParts, Task};
 use crate::doctor::{Diagnosis, OwnFiles};
 use crate::metrics::Metrics;
 use crate::reload::{
-    ConfigSource, Configured, FileThreads, InForce, Installer, LogChoice, Reloader,
+    ConfigSource, FileThreads, InForce, Installer, LogChoice, Reloader, ReloaderParts,
 };
 use crate::requests::Requests;
 use crate::requests::budget::RequestBudgets;
@@ -93,21 +93,19 @@ impl Shell {
             threads: files.clone(),
         };
         let diagnosis = Diagnosis::new(Arc::clone(&upstream), own_files, clock.clone());
-        let reloader = Arc::new(Reloader::new(
-            around.source,
-            Arc::clone(&in_force),
-            Installer::new(store, Arc::clone(&upstream), driver.clone(), clock.clone()),
-            Configured {
-                registry: Arc::clone(&registry),
-                upstream: Arc::clone(&upstream),
-                audit: around.audit.clone(),
-                metrics: metrics.clone(),
-                log: around.log,
-            },
+        let reloader = Arc::new(Reloader::new(ReloaderParts {
+            source: around.source,
+            in_force: Arc::clone(&in_force),
+            installer: Installer::new(store, Arc::clone(&upstream), driver.clone(), clock.clone()),
             files,
-            around.manager.clone(),
-            clock.clone(),
-        ));
+            manager: around.manager.clone(),
+            clock: clock.clone(),
+            registry: Arc::clone(&registry),
+            upstream: Arc::clone(&upstream),
+            audit: around.audit.clone(),
+            metrics: metrics.clone(),
+            log: around.log,
+        }));
         let requests = Requests {
             registry,
             driver,

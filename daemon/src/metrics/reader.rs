@@ -75,7 +75,6 @@ impl Metrics {
         self.0.settings.store(Arc::new(settings.clone()));
     }
 
-    /// Whether a peer may read them.
     pub(crate) fn may_read(&self, peer: &Peer) -> bool {
         let is_admin = || {
             let snapshot = self.0.registry.snapshot();
@@ -90,7 +89,6 @@ impl Metrics {
         settings.allow.decide(peer, Permission::Status).is_allowed()
     }
 
-    /// The facts about a peer that this decision needs.
     pub(crate) fn needs(&self) -> Needs {
         self.0.settings.load().allow.needs()
     }

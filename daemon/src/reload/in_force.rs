@@ -72,7 +72,6 @@ impl InForce {
         self.waiting.planned(next_ms);
     }
 
-    /// Pretends that these names were unknown.
     #[cfg(test)]
     pub(crate) fn forget_names(&self, unresolved: Vec<Unresolved>) {
         self.unresolved.store(Arc::new(unresolved));

@@ -47,6 +47,7 @@ pub(super) fn joining(config: &Config) -> Vec<Joining> {
 }
 
 /// Puts configurations in force through the driver.
+#[derive(Debug)]
 pub(crate) struct Installer {
     store: StoreReader,
     upstream: Arc<Upstream>,

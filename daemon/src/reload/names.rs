@@ -21,7 +21,6 @@ struct Times {
 }
 
 impl Waiting {
-    /// Replaces the names.
     pub(super) fn note(&self, unresolved: &[Unresolved], now_ms: i64) {
         let mut times = self.times();
         let since = |name: &Unresolved| {

@@ -16,24 +16,19 @@ pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// Why a configuration was not put in force.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotApplied {
-    /// The store cannot read its records.
     #[error(transparent)]
     Store(StoreError),
-    /// The task that reads records died.
     #[error("reading the stored records failed inside tokend: {0}; please report this")]
     Died(&'static str),
     /// The store thread is gone, although the daemon does not stop.
     #[error("the store's thread has ended; restart tokend, and please report this")]
     NoStoreThread,
-    /// The driver takes no more messages.
     #[error("the daemon is stopping")]
     Stopping,
-    /// Records and secrets were not read in time.
     #[error(
         "stored records and secrets were not read within {} seconds: check the disk, and the commands that fetch secrets", LIMIT.as_secs()
     )]
     TooSlow,
-    /// Accounts were added and removed each time their records were read.
     #[error("accounts came and went while the configuration was put in force; try again")]
     Unsettled,
 }

@@ -9,7 +9,6 @@ use super::Reloader;
 use super::lookups;
 use tokend_audit::{Event, Trigger};
 
-/// The time between retries.
 const EVERY: Duration = Duration::from_secs(60);
 /// The time limit of a retry: its own time, one more name, which takes at most 5 seconds, and the files of the configuration.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -19,8 +18,8 @@ pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
     let mut warned = false;
     let every = i64::try_from(EVERY.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let next_ms = reloader.clock.wall_ms().saturating_add(every);
-        reloader.in_force.planned(next_ms);
+        let next_ms = reloader.parts.clock.wall_ms().saturating_add(every);
+        reloader.parts.in_force.planned(next_ms);
         tokio::time::sleep(EVERY).await;
         let stuck = Directory::is_stuck();
         if stuck && !warned {
@@ -35,17 +34,17 @@ pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
 
 /// Puts the configuration in force again if one of its unknown names is known by now.
 pub(crate) async fn try_again(reloader: &Reloader) {
-    let names = reloader.in_force.unresolved();
+    let names = reloader.parts.in_force.unresolved();
     if names.is_empty() {
         return;
     }
     let Some(lookup) = reloader.lookups.begin() else {
         return;
     };
-    let clock = reloader.clock.clone();
-    let stamps = reloader.in_force.stamps();
+    let clock = reloader.parts.clock.clone();
+    let stamps = reloader.parts.in_force.stamps();
     let expected = Arc::clone(&stamps);
-    let lookup_done = reloader.files.run(LIMIT, move || {
+    let lookup_done = reloader.parts.files.run(LIMIT, move || {
         let mut directory = Directory::system();
         let began = clock.since_boot();
         let is_known = |index: usize| {
@@ -64,7 +63,7 @@ pub(crate) async fn try_again(reloader: &Reloader) {
             // The error is in the log as well. An edit that began meanwhile must not be loaded unasked.
             let fault = reloader.reload_if(Some(expected)).await.err();
             let event = Event::of_reload(Trigger::Names, fault.as_deref());
-            reloader.configured.audit.note(event);
+            reloader.parts.audit.note(event);
         }
         Ok((true, false)) => tracing::info!(
             "a name of a rule is known now, and the configuration on disk is another one: load it with tokenctl reload"

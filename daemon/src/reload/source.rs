@@ -22,7 +22,6 @@ impl ConfigSource {
         }
     }
 
-    /// The main file.
     pub(crate) fn file(&self) -> &Path {
         &self.file
     }

@@ -19,9 +19,7 @@ use crate::broker::registry::{Found, Ruling, ServedAccount, Snapshot};
 pub(crate) enum Admission<'s> {
     /// These facts about the peer have to be read first.
     NeedFacts(Needs),
-    /// The peer may not.
     Refused(Refused),
-    /// The peer may.
     Admitted(Admitted<'s>),
 }
 

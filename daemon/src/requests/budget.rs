@@ -36,9 +36,7 @@ struct Spent {
 /// What has to happen before the next request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait {
-    /// How long to wait.
     pub(crate) length: Duration,
-    /// Whether to log the wait.
     pub(crate) log: bool,
 }
 

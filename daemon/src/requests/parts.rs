@@ -13,7 +13,6 @@ use crate::metrics::Metrics;
 use crate::reload::Reloader;
 use tokend_audit::Audit;
 
-/// The parts of the daemon that a session needs for its answers.
 #[derive(Debug)]
 pub(crate) struct Requests {
     pub(crate) registry: Arc<Registry>,

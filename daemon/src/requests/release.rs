@@ -41,7 +41,6 @@ pub(crate) struct Answered {
 
 /// The reply to a request.
 pub(crate) enum Reply {
-    /// An immediate answer.
     Ready(Response),
     /// The request is in progress; the future ends with the answer, which may leave only by [`Requests::release`].
     Pending(Pin<Box<dyn Future<Output = Answered> + Send>>),
@@ -52,7 +51,6 @@ pub(crate) enum Reply {
 pub(crate) enum Release {
     /// Another configuration is in force, and a new decision needs these facts about the peer first.
     NeedFacts(Needs, Box<Answered>),
-    /// It may be sent now.
     Answer(Response),
     /// Another configuration is in force: the request is to be answered from the beginning.
     Again(Box<Request>),

@@ -34,7 +34,6 @@ const REFUSING: Duration = Duration::from_millis(100);
 /// How long connections are kept after all requests were answered, so that the answers are written.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
-/// The slots.
 #[derive(Debug)]
 struct Slots {
     total: usize,
@@ -49,7 +48,6 @@ struct Slot {
     uid: u32,
 }
 
-/// Accepts connections until the daemon stops.
 pub(crate) async fn run(
     fd: OwnedFd,
     requests: Arc<Requests>,

@@ -46,25 +46,18 @@ pub(crate) struct Bounds {
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
-    /// The peer disconnected between frames.
     #[error("the peer closed the connection")]
     Closed,
-    /// The peer disconnected in the middle of a frame.
     #[error("the peer closed the connection in the middle of a frame")]
     CutOff,
-    /// The peer was silent, and no request waited.
     #[error("the connection was silent for too long")]
     Idle,
-    /// A frame was not finished in time.
     #[error("a frame was not completed in time")]
     Unfinished,
-    /// The peer does not read its answers.
     #[error("answers were not taken in time")]
     NotTaken,
-    /// The bytes make no frame.
     #[error("what came is not the protocol of tokend: {0}")]
     Protocol(String),
-    /// The socket failed.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
 }
@@ -119,7 +112,6 @@ struct Session<S> {
     accepted_ms: u64,
     requests: Arc<Requests>,
     bounds: Bounds,
-    /// The version that hello agreed on.
     version: Option<u16>,
     input: FrameBuffer,
     /// The deadline for the rest of the current frame.
@@ -130,7 +122,6 @@ struct Session<S> {
     written: usize,
     /// The answer that was waited for and is about to be sent.
     late: Option<(RequestId, Answered)>,
-    /// The request that is about to be handled.
     asked: Option<(RequestId, Request)>,
     /// A refusal that is about to be sent with the probable name.
     hint: Option<(RequestId, Fault, AccountName)>,
@@ -143,11 +134,9 @@ struct Session<S> {
     visible: Option<Arc<VisibleAccounts>>,
 }
 
-/// The end of the pause.
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    /// Whether to log the pause.
     log: bool,
 }
 

@@ -11,7 +11,6 @@ use tokend_process::listen::{Bound, SocketOrigin};
 /// systemd's name for the socket on which metrics are read.
 const METRICS: &str = "metrics";
 
-/// The sockets systemd passed.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     pub(crate) clients: Option<Bound>,

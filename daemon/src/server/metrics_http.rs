@@ -24,7 +24,7 @@ use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixListener;
 use tokend_config::MetricsListen;
 use tokend_policy::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
 use crate::metrics::{Metrics, PART};
@@ -102,7 +102,6 @@ pub(crate) async fn listen(
 }
 
 impl Listening {
-    /// Answers until the daemon stops.
     pub(crate) async fn serve(self, metrics: Metrics, mut stage: watch::Receiver<Shutdown>) {
         let (all, own, longest) = READERS;
         let readers = match &self {
@@ -110,24 +109,17 @@ impl Listening {
             Self::Unix(..) => Turns::new(all, own, longest),
         };
         let heads = Arc::new(Heads::default());
-        let reading = |allowed, uid| Reading {
-            metrics: metrics.clone(),
-            readers: readers.clone(),
-            allowed,
-            uid,
-        };
         accept_until(
             reached(&mut stage, Shutdown::Draining),
             || self.accept(),
-            |caller| match caller {
-                Caller::Anybody(stream) => {
-                    let reading = reading(true, ANYBODY);
-                    drop(tokio::spawn(answer(stream, reading, Heads::add(&heads))));
-                }
-                Caller::Known(stream, peer) => {
-                    let reading = reading(metrics.may_read(&peer), peer.uid);
-                    drop(tokio::spawn(answer(stream, reading, Heads::add(&heads))));
-                }
+            |(stream, peer)| {
+                let reading = Reading {
+                    metrics: metrics.clone(),
+                    readers: readers.clone(),
+                    allowed: peer.as_ref().is_none_or(|peer| metrics.may_read(peer)),
+                    uid: peer.map_or(ANYBODY, |peer| peer.uid),
+                };
+                drop(tokio::spawn(answer(stream, reading, Heads::add(&heads))));
             },
             |error| tracing::warn!("a reader of metrics could not be accepted: {error}"),
         )
@@ -137,29 +129,26 @@ impl Listening {
         }
     }
 
-    /// The next connection.
-    async fn accept(&self) -> io::Result<Caller> {
+    /// The next connection, and its peer: at a TCP address the kernel names none.
+    async fn accept(&self) -> io::Result<(Box<dyn Duplex>, Option<Peer>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Caller::Anybody(stream))
+                Ok((Box::new(stream), None))
             }
             Self::Unix(listener, _) => {
-                let stream = listener.accept().await?.into();
+                let stream: UnixStream = listener.accept().await?.into();
                 let peer = tokend_peer::of(&stream)?;
-                Ok(Caller::Known(stream, peer))
+                Ok((Box::new(stream), Some(peer)))
             }
         }
     }
 }
 
-/// The peer of a connection.
-enum Caller {
-    /// At a TCP address, where the kernel names no peer.
-    Anybody(TcpStream),
-    /// At a Unix socket.
-    Known(UnixStream, Peer),
-}
+/// A connection of either kind.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 
 /// The reader, and the user whose share it takes.
 #[derive(Clone)]
@@ -205,10 +194,7 @@ impl Drop for Head {
     }
 }
 
-async fn answer<S>(stream: S, reading: Reading, head: Head)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn answer(stream: Box<dyn Duplex>, reading: Reading, head: Head) {
     let displaced = Arc::clone(&head.displaced);
     let head = Mutex::new(Some(head));
     let service = service_fn(|request| {
