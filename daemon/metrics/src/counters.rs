@@ -16,23 +16,10 @@ const REQUESTS: usize = RequestKind::ALL.len();
 const KINDS: usize = AttemptKind::ALL.len();
 const OUTCOMES: usize = AttemptOutcome::ALL.len();
 
-/// Upper bounds of all histograms, in microseconds and as text.
-pub(super) const BOUNDS: [(u64, &str); 15] = [
-    (10, "0.00001"),
-    (50, "0.00005"),
-    (250, "0.00025"),
-    (1_000, "0.001"),
-    (5_000, "0.005"),
-    (10_000, "0.01"),
-    (50_000, "0.05"),
-    (100_000, "0.1"),
-    (250_000, "0.25"),
-    (500_000, "0.5"),
-    (1_000_000, "1"),
-    (2_500_000, "2.5"),
-    (5_000_000, "5"),
-    (10_000_000, "10"),
-    (30_000_000, "30"),
+/// Upper bounds of all histograms, in microseconds.
+pub(super) const BOUNDS: [u32; 15] = [
+    10, 50, 250, 1_000, 5_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000,
 ];
 
 /// All counters.
@@ -198,8 +185,8 @@ impl Answers {
 
 impl Histogram {
     fn add(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let at = BOUNDS.iter().position(|(bound, _)| micros <= *bound);
+        let micros = took.as_micros();
+        let at = BOUNDS.iter().position(|bound| micros <= u128::from(*bound));
         if let Some(bucket) = self.buckets.get(at.unwrap_or(BOUNDS.len())) {
             bucket.fetch_add(1, Relaxed);
         }

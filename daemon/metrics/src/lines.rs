@@ -42,7 +42,8 @@ impl<'o> Lines<'o> {
 
     pub(super) fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
         let (mut labels, mut so_far) = (labels.to_vec(), 0);
-        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        let bounds = BOUNDS.map(|micros| (f64::from(micros) / 1e6).to_string());
+        let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
         for (bound, bucket) in bounds.zip(&histogram.buckets) {
             so_far += bucket.load(Relaxed);
             labels.push(("le", bound));

@@ -7,7 +7,6 @@ use std::thread::JoinHandle as Thread;
 
 use anyhow::Context as _;
 use tokend_config::Config;
-use tokend_policy::Needs;
 use tokend_process::clock::Clock;
 use tokend_process::stack;
 use tokend_process::systemd::Manager;
@@ -110,7 +109,6 @@ impl Shell {
             registry,
             driver,
             facts: around.peers,
-            always: Needs::NONE,
             clock,
             reloader: Arc::clone(&reloader),
             diagnosis: Arc::new(diagnosis),

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tokend_record::RecordKey;
-use tokend_store::{AccountId, Quarantined, Record, StoreError, Strayed};
+use tokend_store::{AccountId, Record, StoreError, Strayed};
 
 use crate::broker::change::{FoundRecord, HostsUsed, Used};
 use tokend_process::clock::Clock;
@@ -41,8 +41,9 @@ pub(super) fn walk(
         }
     })?;
     if !quarantined.is_empty() {
+        let set_aside: HashSet<_> = quarantined.iter().map(|it| it.account.as_str()).collect();
         let is_lost =
-            |id: &&RecordKey| !walk.found.contains_key(*id) && !set_aside(&quarantined, id);
+            |id: &&RecordKey| !walk.found.contains_key(*id) && !set_aside.contains(id.as_str());
         let lost = missing.iter().filter(is_lost);
         let lost: Vec<_> = lost.map(|id| AccountId::clone(id)).collect();
         walk.strayed = store.strayed(&lost, &quarantined)?;
@@ -80,9 +81,4 @@ fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
         }
         None => {}
     }
-}
-
-/// Whether the record under this name is among those that cannot be opened.
-fn set_aside(quarantined: &[Quarantined], id: &RecordKey) -> bool {
-    quarantined.iter().any(|it| it.account == id.as_str())
 }

@@ -143,16 +143,16 @@ impl Requests {
             Subject::Unknown => return Needs::NONE,
             _ => {}
         }
-        let always = match self.audit.is_on() {
-            // Audit records name the unit.
-            true => self.always | Needs::UNITS,
-            false => self.always,
+        // Audit records name the unit.
+        let of_audit = match self.audit.is_on() {
+            true => Needs::UNITS,
+            false => Needs::NONE,
         };
         let of_metrics = match subject {
             Subject::Metrics => self.metrics.needs(),
             _ => Needs::NONE,
         };
-        let first = (always | of_metrics).without(peer.asked()).first();
+        let first = (of_audit | of_metrics).without(peer.asked()).first();
         if !first.is_empty() {
             return first;
         }

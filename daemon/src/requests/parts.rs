@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokend_policy::Needs;
 use tokend_process::clock::Clock;
 
 use super::budget::RequestBudgets;
@@ -22,8 +21,6 @@ pub(crate) struct Requests {
     pub(crate) diagnosis: Arc<Diagnosis>,
     /// Reads facts about peers.
     pub(crate) facts: tokend_peer::Reader,
-    /// The facts that are read of every peer, whatever the rules need.
-    pub(crate) always: Needs,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
     /// How many requests without a token each user has made.

@@ -164,28 +164,19 @@ impl Slots {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = taken.values().sum();
         let own = taken.get(&uid).copied().unwrap_or(0);
-        let too_busy = |message: String, key: &str| {
-            Fault::new(FaultCode::TooBusy, message)
-                .advise(format!("`{key}` below [limits] sets the bound"))
-                .retry_after(1_000)
+        let (message, key) = if own >= slots.per_user {
+            let message = format!("user {uid} has {own} connections open");
+            (message, "connections_per_user")
+        } else if all >= slots.total {
+            (format!("{all} connections are open"), "connections")
+        } else {
+            *taken.entry(uid).or_insert(0) += 1;
+            let slots = Arc::clone(slots);
+            return Ok(Slot { slots, uid });
         };
-        if own >= slots.per_user {
-            return Err(too_busy(
-                format!("user {uid} has {own} connections open"),
-                "connections_per_user",
-            ));
-        }
-        if all >= slots.total {
-            return Err(too_busy(
-                format!("{all} connections are open"),
-                "connections",
-            ));
-        }
-        *taken.entry(uid).or_insert(0) += 1;
-        Ok(Slot {
-            slots: Arc::clone(slots),
-            uid,
-        })
+        Err(Fault::new(FaultCode::TooBusy, message)
+            .advise(format!("`{key}` below [limits] sets the bound"))
+            .retry_after(1_000))
     }
 }
 

@@ -4,7 +4,6 @@
 //! others go to the driver, and the session waits for them while it reads the next frame. A peer that is silent, slow or gone delays no
 //! other peer, and ends no attempt.
 
-mod hello;
 mod rest;
 
 use std::future::poll_fn;
@@ -19,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{
     AccountName, ClientFrame, Fault, FaultCode, FrameBuffer, OLDEST, Request, RequestId, Response,
-    ServerFrame, WireError, decode_client, encode,
+    ServerFrame, WireError, decode_client, encode, negotiate,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::{unconstrained, yield_now};
@@ -386,6 +385,28 @@ where
                     return Err(self.refuse(id, "a connection begins with hello"));
                 }
                 request => self.asked = Some((id, request)),
+            }
+        }
+    }
+
+    /// Agrees on the version of the protocol.
+    fn greet(
+        &mut self,
+        id: RequestId,
+        magic: [u8; 6],
+        oldest: u16,
+        newest: u16,
+    ) -> Result<(), Ended> {
+        match negotiate(magic, oldest, newest) {
+            Ok(version) => {
+                self.version = Some(version);
+                let daemon = concat!("tokend ", env!("CARGO_PKG_VERSION")).to_owned();
+                self.answer(id, Response::Welcome { version, daemon })
+            }
+            Err(fault) => {
+                let why = fault.message.clone();
+                self.answer(id, Response::Fault(fault))?;
+                Err(Ended::Protocol(why))
             }
         }
     }

@@ -230,7 +230,14 @@ async fn reply(request: &Request<Incoming>, reading: &Reading) -> Response<Text>
         ),
         ("/metrics", &Method::GET) => match reading.readers.take(reading.uid).await {
             Ok(turn) => match reading.metrics.make().await {
-                Some((_, snapshot)) => (StatusCode::OK, Text::snapshot(snapshot, turn)),
+                Some((_, snapshot)) => (
+                    StatusCode::OK,
+                    Text::MetricsSnapshot {
+                        snapshot,
+                        at: Some(At::default()),
+                        _turn: turn,
+                    },
+                ),
                 None => (
                     StatusCode::SERVICE_UNAVAILABLE,
                     Text::of("tokend is stopping\n"),
@@ -272,14 +279,6 @@ enum Text {
 impl Text {
     fn of(text: &'static str) -> Self {
         Self::Whole(Some(text))
-    }
-
-    fn snapshot(snapshot: Arc<MetricsSnapshot>, turn: Turn) -> Self {
-        Self::MetricsSnapshot {
-            snapshot,
-            at: Some(At::default()),
-            _turn: turn,
-        }
     }
 
     fn next(&mut self) -> Option<Bytes> {
