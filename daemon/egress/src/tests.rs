@@ -317,12 +317,16 @@ async fn a_head_that_does_not_come_or_does_not_end_is_not_waited_for() {
 async fn the_configured_proxy_is_gone_through() {
     let relay = relay().await;
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let way = format!(
+    let headers = format!(
         "host: x\ntokend-proxy: http://{}/",
         proxy.local_addr().unwrap()
     );
 
-    let mut asker = connect(relay, &format!("CONNECT far.example:443 HTTP/1.1\n{way}")).await;
+    let mut asker = connect(
+        relay,
+        &format!("CONNECT far.example:443 HTTP/1.1\n{headers}"),
+    )
+    .await;
     let (mut other, _) = soon(proxy.accept()).await.unwrap();
     let asked = read_head(&mut other).await;
     assert!(
@@ -337,7 +341,11 @@ async fn the_configured_proxy_is_gone_through() {
     assert!(read_head(&mut asker).await.starts_with("HTTP/1.1 200 "));
     assert_eq!(read_all(asker).await, "from afar");
 
-    let asker = connect(relay, &format!("CONNECT far.example:443 HTTP/1.1\n{way}")).await;
+    let asker = connect(
+        relay,
+        &format!("CONNECT far.example:443 HTTP/1.1\n{headers}"),
+    )
+    .await;
     let (mut other, _) = soon(proxy.accept()).await.unwrap();
     read_head(&mut other).await;
     other
@@ -351,7 +359,11 @@ async fn the_configured_proxy_is_gone_through() {
         "{answer}"
     );
 
-    let answer = say(relay, &format!("GET http://near.example/x HTTP/1.1\n{way}")).await;
+    let answer = say(
+        relay,
+        &format!("GET http://near.example/x HTTP/1.1\n{headers}"),
+    )
+    .await;
     assert!(answer.contains("goes through no proxy"), "{answer}");
 }
 
@@ -361,8 +373,12 @@ async fn what_the_proxy_shall_know_of_us_goes_to_the_proxy_alone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let secret = "proxy-authorization: Basic eA==";
-    let way = format!("host: x\ntokend-proxy: http://{at}/\n{secret}");
-    let _asker = connect(relay, &format!("CONNECT far.example:443 HTTP/1.1\n{way}")).await;
+    let headers = format!("host: x\ntokend-proxy: http://{at}/\n{secret}");
+    let _asker = connect(
+        relay,
+        &format!("CONNECT far.example:443 HTTP/1.1\n{headers}"),
+    )
+    .await;
     let (mut other, _) = soon(listener.accept()).await.unwrap();
     assert!(read_head(&mut other).await.contains(secret));
 

@@ -234,11 +234,11 @@ impl Snapshot {
             return self.lacks_for_any(peer);
         };
         let allow = &served.account.allow;
-        let given = allow.permissions(peer) | self.as_administrator(peer);
-        let open = wanted.without(given);
+        let granted = allow.permissions(peer) | self.as_administrator(peer);
+        let open = wanted.without(granted);
         let own = allow.lacks(peer, open) | self.admin.lacks(peer, open);
         // The stand-in of an unknown account never belongs to the peer.
-        let is_own = exists && given.has_any(Permissions::OF_AN_ACCOUNT);
+        let is_own = exists && granted.has_any(Permissions::OF_AN_ACCOUNT);
         match own.is_empty() {
             false => own.first(),
             true if is_own => Needs::NONE,

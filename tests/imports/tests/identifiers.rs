@@ -12,7 +12,9 @@ use std::{
 
 use proc_macro2::{TokenStream, TokenTree};
 
-const PRIVATE: [&str; 4] = ["told", "whose", "sheet", "DOOR"];
+const PRIVATE: [&str; 11] = [
+    "told", "given", "whose", "way", "ways", "sheet", "sight", "sights", "Sight", "Sights", "DOOR",
+];
 
 /// Every Rust source below a folder, except built and downloaded ones.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

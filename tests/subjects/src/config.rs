@@ -100,8 +100,8 @@ fn tell(error: &ConfigError, kept: bool) {
     let line = error.to_string();
     assert!(!line.is_empty());
     check(&line, kept);
-    for mistake in error.diagnostics().kept() {
-        check(&mistake.to_string(), kept);
+    for diagnostic in error.diagnostics().kept() {
+        check(&diagnostic.to_string(), kept);
     }
     // Drawing it takes far longer than finding it, so only sometimes, depending on the content.
     if line.len() % 16 == 3 {

@@ -58,7 +58,7 @@ fn each_of_the_four_providers_renews_a_refused_token() {
 
 #[test]
 fn oauth2_with_passwords_client_credentials_and_every_client_authentication() {
-    let ways = [
+    let methods = [
         (ClientAuth::BasicEncoded, "basic-rfc6749"),
         (ClientAuth::BasicRaw, "basic-raw"),
         (ClientAuth::Body, "body"),
@@ -70,7 +70,7 @@ fn oauth2_with_passwords_client_credentials_and_every_client_authentication() {
         ..account("alone", Api::Oauth2)
     };
     let alone = alone.known_as("service");
-    for (accepted, option) in ways {
+    for (accepted, option) in methods {
         let stage = Stage::new(vec![it.clone(), alone.clone()], "");
         stage
             .sim

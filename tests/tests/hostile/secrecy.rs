@@ -265,8 +265,8 @@ fn is_closed_to_its_own_user() {
         wrapper.extend(["--clear-groups", "--"]);
         let owner = format!("{0}:{0}", Other::UID);
         let mut give = Command::new("chown");
-        let given = give.args(["-R", &owner]).arg(scene.site.path()).status();
-        assert!(given.unwrap().success());
+        let status = give.args(["-R", &owner]).arg(scene.site.path()).status();
+        assert!(status.unwrap().success());
     }
     let daemon = Daemon::spawn_under(&wrapper, &scene.site).unwrap();
     wait_until("a token", PATIENCE, || match &other {

@@ -290,14 +290,14 @@ logins = {{ burst = 1, every = \"1h\" }}
 #[test]
 fn an_account_can_be_written_in_any_way_toml_allows() {
     let long = ads(ADS);
-    let ways = [
+    let spellings = [
         r#"account.ads = { provider = "ad-verification", base_url = "https://ads.example.com/", username = "you@example.com" }"#,
         "[account]\nads.provider = 'ad-verification'\nads.base_url = 'https://ads.example.com/'\nads.username = 'you@example.com'",
         "[account.\"ads\"]\nprovider = 'ad-verification'\nbase_url = 'https://ads.example.com/'\nusername = 'you@example.com'",
         "[account . ads] # x\nprovider = 'ad-verification'\nbase_url = 'https://ads.example.com/'\nusername = 'you@example.com'",
     ];
-    for way in ways {
-        assert_eq!(ads(way).identity, long.identity, "{way}");
+    for spelling in spellings {
+        assert_eq!(ads(spelling).identity, long.identity, "{spelling}");
     }
 }
 
@@ -329,7 +329,7 @@ fn proxies_are_kept_once_and_each_account_goes_its_way() {
         "[http]\nproxy = \"http://all:1\"\nno_proxy = [\"inside.example.com\"]\n{ADS}\n[account.one]\nprovider = \"oauth2\"\nbase_url = \"https://x.example.com\"\nclient_id = \"1\"\nusername = \"u\"\n{own}\n[account.two]\nprovider = \"oauth2\"\nbase_url = \"https://inside.example.com\"\nclient_id = \"1\"\nusername = \"u\"\n{own}\n[account.none]\nprovider = \"oauth2\"\nbase_url = \"https://x.example.com\"\nclient_id = \"1\"\nusername = \"u\"\nproxy = \"none\"\n"
     );
     let config = Site::new(&text).good();
-    let way = |name: &str, url: &str| {
+    let chosen = |name: &str, url: &str| {
         let route = &account(&config, name).proxy;
         let proxy = config.http.proxy_for(route, &url.parse().expect("a URL"));
         proxy.map(|proxy| proxy.to_string())
@@ -339,14 +339,14 @@ fn proxies_are_kept_once_and_each_account_goes_its_way() {
         Some("http://all:1".to_owned()),
         Some("http://own:1".to_owned()),
     );
-    assert_eq!(way("ads", "https://x.example.com"), all);
-    assert_eq!(way("ads", "https://a.inside.example.com"), None);
-    assert_eq!(way("one", "https://x.example.com"), own);
-    assert_eq!(way("two", "https://inside.example.com"), own);
-    assert_eq!(way("none", "https://x.example.com"), None);
+    assert_eq!(chosen("ads", "https://x.example.com"), all);
+    assert_eq!(chosen("ads", "https://a.inside.example.com"), None);
+    assert_eq!(chosen("one", "https://x.example.com"), own);
+    assert_eq!(chosen("two", "https://inside.example.com"), own);
+    assert_eq!(chosen("none", "https://x.example.com"), None);
     for name in ["ads", "one"] {
         for url in ["http://127.0.0.1", "https://localhost", "http://[::1]:1"] {
-            assert_eq!(way(name, url), None, "{name}: {url}");
+            assert_eq!(chosen(name, url), None, "{name}: {url}");
         }
     }
 }

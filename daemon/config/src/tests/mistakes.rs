@@ -12,7 +12,7 @@ fn said(text: &str) -> Vec<String> {
         .diagnostics()
         .kept()
         .iter()
-        .map(|mistake| site.anonymous(&mistake.to_string()));
+        .map(|diagnostic| site.anonymous(&diagnostic.to_string()));
     lines
         .map(|line| {
             line.strip_prefix("DIR/tokend.toml:")
@@ -118,7 +118,7 @@ fn mistakes_in_other_files_name_those_files() {
         .diagnostics()
         .kept()
         .iter()
-        .map(|mistake| site.anonymous(&mistake.to_string()))
+        .map(|diagnostic| site.anonymous(&diagnostic.to_string()))
         .collect();
     let expected = [
         "DIR/accounts.d/a.toml:1:10: account ads is defined twice; it stands at DIR/tokend.toml:2:10 already",
@@ -173,10 +173,10 @@ fn what_a_mistake_quotes_cannot_rewrite_the_line_it_stands_in() {
     let error = site.load().expect_err("no such dialect");
     let message = error.to_string();
     assert!(!message.contains(char::is_control), "{message:?}");
-    for mistake in error.diagnostics().kept() {
+    for diagnostic in error.diagnostics().kept() {
         assert!(
-            !mistake.to_string().contains(char::is_control),
-            "{mistake:?}"
+            !diagnostic.to_string().contains(char::is_control),
+            "{diagnostic:?}"
         );
     }
     let shown = site.shown(&error);

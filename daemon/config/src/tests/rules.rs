@@ -27,7 +27,7 @@ fn said(text: &str) -> Vec<String> {
         .diagnostics()
         .kept()
         .iter()
-        .map(|mistake| site.anonymous(&mistake.to_string()));
+        .map(|diagnostic| site.anonymous(&diagnostic.to_string()));
     lines
         .map(|line| line.replace("DIR/tokend.toml:", ""))
         .collect()

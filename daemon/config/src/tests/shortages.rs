@@ -80,14 +80,14 @@ fn mistakes_are_told_beside_a_shortage_and_decide() {
         ),
         ("[account.x]\nprovider = \n", ADS, "tokend.toml:4:12: "),
     ];
-    for (lines, short, mistake) in table {
+    for (lines, short, message) in table {
         let error = error(lines, short);
         assert!(!error.is_shortage(), "{short}: {error}");
         let kept = error.diagnostics().kept();
         let messages: Vec<String> = kept.iter().map(ToString::to_string).collect();
         assert_eq!(messages.len(), 2, "{messages:?}");
         assert!(
-            messages.iter().any(|line| line.contains(mistake)),
+            messages.iter().any(|line| line.contains(message)),
             "{messages:?}"
         );
         let short = messages

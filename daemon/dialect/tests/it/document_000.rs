@@ -9,12 +9,12 @@ const REJECTION: &str = include_str!("../documents/000/rejection-400.txt");
 #[test]
 fn both_fields_of_the_login_are_required() {
     let dialect = builtin("ad-verification");
-    for (given, missing) in [("username", "password"), ("password", "username")] {
+    for (present, missing) in [("username", "password"), ("password", "username")] {
         let error = dialect
             .request(
                 ExchangeKind::Login,
                 &endpoint(&dialect),
-                &fields(&[(given, "x")]),
+                &fields(&[(present, "x")]),
             )
             .unwrap_err();
         assert_eq!(

@@ -111,9 +111,9 @@ impl Exchange {
             ..settings()
         };
         let endpoint = Endpoint::new(&dialect, &settings).unwrap();
-        let given = self.list("fields");
+        let present = self.list("fields");
         let mut values = VALUES.to_vec();
-        values.retain(|(name, _)| given.contains(name));
+        values.retain(|(name, _)| present.contains(name));
         values.push((REFRESH_TOKEN, value_of("held")));
         let values = fields(&values);
         let made = match self.kind() {

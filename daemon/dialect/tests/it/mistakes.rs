@@ -70,16 +70,19 @@ fn a_mistake_in_an_inherited_file_names_that_file() {
     let errors = Catalog::builtin().with_files(files).unwrap_err();
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].to_string(), "dialect `child` has a mistake");
-    let mistake = &errors[0].diagnostics().kept()[0];
+    let diagnostic = &errors[0].diagnostics().kept()[0];
     assert_eq!(
-        (mistake.file(), mistake.position()),
+        (diagnostic.file(), diagnostic.position()),
         ("child.toml", Some((4, 1)))
     );
-    assert_eq!(mistake.message(), "unknown key `pth`");
+    assert_eq!(diagnostic.message(), "unknown key `pth`");
     assert!(
-        mistake.help().unwrap().starts_with("did you mean `path`?"),
+        diagnostic
+            .help()
+            .unwrap()
+            .starts_with("did you mean `path`?"),
         "{:?}",
-        mistake.help()
+        diagnostic.help()
     );
 }
 
@@ -399,12 +402,12 @@ fn no_word_is_offered_twice() {
     let text = "sumary = \"s\"\n[fields.username]\n[login]\nruls = 1\npath = \"/l\"\nbody.form = { u = \"{usrname}\" }\n";
     let error = parse("ads.toml", text, &Catalog::builtin()).unwrap_err();
     let help = |message: &str| {
-        let mistake = error
+        let diagnostic = error
             .diagnostics()
             .kept()
             .iter()
             .find(|one| one.message() == message);
-        let help = mistake.and_then(|one| one.help()).map(str::to_owned);
+        let help = diagnostic.and_then(|one| one.help()).map(str::to_owned);
         help.unwrap_or_else(|| panic!("{message} in {}", shown(&error)))
     };
     assert_eq!(

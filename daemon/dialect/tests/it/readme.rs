@@ -58,14 +58,14 @@ pub(crate) fn words() -> Vec<(String, bool)> {
     let api = mistakes_of("[login]\npath = \"/l\"\n[api]\nzzz = 1\npresent = { zzz = 1 }\n");
     let errors = [&error, &api].into_iter().chain(&more);
     let mut words = Vec::new();
-    for mistake in errors.flat_map(|error| error.diagnostics().kept()) {
-        let Some((_, valid)) = mistake
+    for diagnostic in errors.flat_map(|error| error.diagnostics().kept()) {
+        let Some((_, valid)) = diagnostic
             .help()
             .and_then(|help| help.split_once("valid here: "))
         else {
             continue;
         };
-        let is_key = mistake.message().starts_with("unknown key");
+        let is_key = diagnostic.message().starts_with("unknown key");
         words.extend(
             valid
                 .split(", ")

@@ -21,7 +21,7 @@ const NEAR: usize = 64;
 pub(crate) struct Computing {
     visible: VisibleAccounts,
     /// The permissions by each policy, once it was asked.
-    given: Vec<Option<Permissions>>,
+    granted: Vec<Option<Permissions>>,
     admin: Permissions,
     at: usize,
 }
@@ -109,7 +109,7 @@ impl Computing {
                 status: Bits::of(count),
                 counts: [0; Permission::ALL.len()],
             },
-            given: vec![None; snapshot.kinds],
+            granted: vec![None; snapshot.kinds],
             admin: snapshot.as_administrator(peer),
             at: 0,
         }
@@ -120,8 +120,10 @@ impl Computing {
         let accounts = snapshot.ordered.get(self.at..).unwrap_or_default();
         for (at, (served, kind)) in (self.at..).zip(accounts).take(STEP) {
             let peer = &self.visible.peer;
-            let own = match self.given.get_mut(*kind) {
-                Some(given) => *given.get_or_insert_with(|| served.account.allow.permissions(peer)),
+            let own = match self.granted.get_mut(*kind) {
+                Some(granted) => {
+                    *granted.get_or_insert_with(|| served.account.allow.permissions(peer))
+                }
                 None => served.account.allow.permissions(peer),
             };
             self.visible.note(at, own | self.admin);

@@ -31,11 +31,11 @@ async fn what_is_seen_is_what_the_rules_give() {
         let peer = peer(uid);
         let visible = snapshot.compute_visible(&peer).await;
         for permission in Permission::ALL {
-            let given = snapshot
+            let granted = snapshot
                 .all_served()
                 .filter(|served| snapshot.grants(&peer, served, permission).is_ok());
             let counted = match Permissions::OF_AN_ACCOUNT.has(permission) {
-                true => given.count(),
+                true => granted.count(),
                 false => visible.count_of(permission),
             };
             assert_eq!(visible.count_of(permission), counted, "{uid} {permission}");
