@@ -4,12 +4,13 @@
 //! missing, since `tokenctl login` can supply them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{Asks, Dialect, Endpoint, ExchangeKind, FieldUse, UsedBy};
+use tokend_dialect::{Asks, Dialect, Endpoint, EndpointSettings, ExchangeKind, FieldUse, UsedBy};
 use tokend_document::{Diagnostics, Key, Section, Value};
 use tokend_engine::RefreshPolicy;
 use tokend_policy::{Policy, Rule};
@@ -17,7 +18,7 @@ use tokend_proto::AccountName;
 
 use super::allow::allow;
 use super::dialects::{Dialects, KnownDialect};
-use super::fields::{AccountFields, Address, check_scheme, refuse_refresh_token};
+use super::fields::{AccountFields, Address, AddressError, check_scheme, refuse_refresh_token};
 use super::fingerprint::Fingerprint;
 use super::group::Groups;
 use super::pacing::{Pacing, PacingTable};
@@ -136,11 +137,12 @@ pub(super) struct Reader {
     pub(super) dialects: Dialects,
     pub(super) defaults: Defaults,
     pub(super) groups: Groups,
-    pub(super) policies: Shared<Arc<Policy>, Policy>,
-    sites: Shared<String, Site>,
-    pacings: Shared<Pacing, Pacing>,
-    proxies: Shared<Proxy, Proxy>,
-    names: Shared<Box<str>, str>,
+    pub(super) policies: Shared<Policy>,
+    /// By dialect and address.
+    sites: HashMap<String, Arc<Site>>,
+    pacings: Shared<Pacing>,
+    proxies: Shared<Proxy>,
+    names: Shared<str>,
     asks: HashMap<String, Asks>,
     /// Missing options, by site and set of fields.
     lacks: HashMap<String, Vec<(ExchangeKind, String)>>,
@@ -156,6 +158,23 @@ struct Site {
 }
 
 impl Site {
+    fn new(
+        known: &KnownDialect,
+        settings: &EndpointSettings,
+        parts: &[&str],
+    ) -> Result<Self, AddressError> {
+        check_scheme(&settings.base_url)?;
+        let endpoint = Endpoint::new(&known.dialect, settings).map_err(|error| {
+            let (key, help) = (error.key().to_owned(), error.help().to_owned());
+            (key, error.to_string(), help)
+        })?;
+        Ok(Self {
+            fields: known.dialect.fields_at(&endpoint),
+            endpoint: Arc::new(endpoint),
+            fingerprint: Fingerprint::of([&[&*known.digest], parts].concat()).to_string(),
+        })
+    }
+
     /// Whether an account with these fields makes requests of this kind. An account whose secrets are not configured may still refresh
     /// with a refresh token that a person enters.
     fn makes(&self, dialect: &Dialect, kind: ExchangeKind, has: impl Fn(&str) -> bool) -> bool {
@@ -238,7 +257,7 @@ impl Reader {
             defaults,
             groups,
             policies: Shared::new(),
-            sites: Shared::new(),
+            sites: HashMap::new(),
             pacings: Shared::new(),
             proxies: Shared::new(),
             names: Shared::new(),
@@ -340,7 +359,7 @@ impl Reader {
         };
         let route = match proxy::read(value, reading) {
             Some(Route::Through(own)) => {
-                let kept = self.proxies.keep(own, MOST_PROXIES);
+                let kept = self.proxies.keep_at_most(MOST_PROXIES, own);
                 kept.map(Route::Through).or_else(|| {
                     let message =
                         format!("accounts name more than {MOST_PROXIES} different proxies");
@@ -382,28 +401,15 @@ impl Reader {
         address: &Address<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Arc<Site>> {
-        let dialect = &known.dialect;
         let settings = &address.settings;
         let parts = address.parts();
         // No part of an address can hold the separator: it is refused wherever it could be sent.
-        let key = [&[dialect.name()], &*parts].concat().join("\0");
-        let made = self.sites.get_or(key, || {
-            check_scheme(&settings.base_url)?;
-            let endpoint = Endpoint::new(dialect, settings).map_err(|error| {
-                (
-                    error.key().to_owned(),
-                    error.to_string(),
-                    error.help().to_owned(),
-                )
-            })?;
-            let fields = dialect.fields_at(&endpoint);
-            let fingerprint = Fingerprint::of([&[&*known.digest], &*parts].concat()).to_string();
-            Ok(Arc::new(Site {
-                endpoint: Arc::new(endpoint),
-                fields,
-                fingerprint,
-            }))
-        });
+        let key = [&[known.dialect.name()], &*parts].concat().join("\0");
+        let made = match self.sites.entry(key) {
+            Entry::Occupied(kept) => Ok(Arc::clone(kept.get())),
+            Entry::Vacant(free) => Site::new(known, settings, &parts)
+                .map(|site| Arc::clone(free.insert(Arc::new(site)))),
+        };
         made.map_err(|error| address.wrong(error, diagnostics)).ok()
     }
 
@@ -420,7 +426,7 @@ impl Reader {
         let inherited = || self.defaults.allow.rules();
         let alone = own.allow.as_deref().unwrap_or_else(inherited);
         let allow = match (self.groups.with(&name, alone, origins), own.allow) {
-            (Some(rules), _) | (None, Some(rules)) => self.policies.policy(rules),
+            (Some(rules), _) | (None, Some(rules)) => self.policies.keep(Policy::new(rules)),
             (None, None) => Arc::clone(&self.defaults.allow),
         };
         let pacing = own.pacing.or(self.defaults.pacing).over(known.pacing);
@@ -434,7 +440,7 @@ impl Reader {
         let identity = Fingerprint::of(identity);
         let fingerprint = fields.fingerprint(&site.fingerprint);
         let asks = self.asks(&dialect, site, &fields);
-        let mut named = |name: &str| self.names.text(name);
+        let mut named = |name: &str| self.names.keep(name);
         Account {
             name,
             dialect,
