@@ -195,10 +195,16 @@ mod tests {
             .unwrap_or_else(|why| why + "\n")
     }
 
+    /// Takes away what else shows that there was a database.
+    fn only_reserve(dir: &Path) {
+        fs::remove_file(dir.join("tokend.redb")).unwrap();
+        fs::remove_file(dir.join("tokend.marker")).unwrap();
+    }
+
     #[test]
     fn what_an_open_refuses_is_seen_before_in_the_same_words() {
         type Harm = fn(&Path, &Path);
-        let harms: [(&str, Harm); 8] = [
+        let harms: [(&str, Harm); 10] = [
             ("open to other users", |dir, _| {
                 fs::set_permissions(dir, fs::Permissions::from_mode(0o750)).unwrap();
             }),
@@ -216,6 +222,14 @@ mod tests {
             }),
             ("is missing or empty", |dir, _| {
                 fs::write(dir.join("tokend.redb"), "").unwrap();
+            }),
+            ("is missing or empty", |dir, _| {
+                only_reserve(dir);
+                fs::write(dir.join("tokend.reserve"), "").unwrap();
+            }),
+            ("could not look at", |dir, _| {
+                only_reserve(dir);
+                std::os::unix::fs::symlink("tokend.reserve", dir.join("tokend.reserve")).unwrap();
             }),
             ("is not readable as a marker", |dir, _| {
                 fs::write(dir.join("tokend.marker"), "x").unwrap();
