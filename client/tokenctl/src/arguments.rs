@@ -5,6 +5,7 @@
 
 mod exec;
 mod get;
+mod options;
 #[cfg(test)]
 mod page;
 mod usage_error;
@@ -14,15 +15,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, ValueHint};
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgMatches};
 use tokend_client::AccountName;
 
 pub(crate) use exec::{Exec, Place};
+pub(crate) use get::Get;
+pub(crate) use options::Patient;
+use options::{
+    account, account_arg, duration, duration_arg, flag, json_arg, optional_account, patient,
+    print_arg, with_patience,
+};
 
 use crate::failure::Failure;
-use crate::secret_file::SecretFile;
-use crate::token::Form;
-use crate::{help, words};
+use crate::help;
 
 /// A parsed command line.
 #[derive(Debug)]
@@ -49,23 +54,6 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// A shell asks which words can follow these.
     Complete(Vec<String>),
-}
-
-#[derive(Debug)]
-pub(crate) struct Get {
-    pub(crate) account: AccountName,
-    pub(crate) form: Form,
-    /// The file to write to in place of standard output.
-    pub(crate) output: Option<SecretFile>,
-    pub(crate) min_validity: Option<Duration>,
-    pub(crate) patient: Patient,
-}
-
-/// How long a command may take.
-#[derive(Debug)]
-pub(crate) struct Patient {
-    pub(crate) wait: Option<Duration>,
-    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -297,45 +285,6 @@ fn with_login(command: clap::Command) -> clap::Command {
     ])
 }
 
-fn with_patience(command: clap::Command) -> clap::Command {
-    command.args([
-        duration_arg(
-            "wait",
-            "How long to wait for the rate limit to allow an attempt [default: 0s]",
-        ),
-        duration_arg(
-            "timeout",
-            "How long it may take altogether [default: 30s, and the wait]",
-        ),
-    ])
-}
-
-fn account_arg() -> Arg {
-    Arg::new("account")
-        .value_name("ACCOUNT")
-        .required(true)
-        .help("The account's name")
-}
-
-fn duration_arg(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name("DURATION").help(help)
-}
-
-fn json_arg() -> Arg {
-    flag("json", "Print JSON")
-}
-
-fn print_arg() -> Arg {
-    flag("print", "Print the new token on standard output")
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .action(ArgAction::SetTrue)
-        .help(help)
-}
-
 fn shape(matches: &ArgMatches) -> Result<Shape, Failure> {
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -368,46 +317,4 @@ fn kind(matches: &ArgMatches) -> Kind {
         (_, true) => Kind::ClientSecret,
         _ => Kind::Password,
     }
-}
-
-fn patient(matches: &ArgMatches) -> Result<Patient, Failure> {
-    Ok(Patient {
-        wait: duration(matches, "wait")?,
-        timeout: duration(matches, "timeout")?,
-    })
-}
-
-fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>, Failure> {
-    let Some(text) = text(matches, name) else {
-        return Ok(None);
-    };
-    let read = words::parse_duration(text);
-    read.map(Some)
-        .map_err(|why| Failure::usage(format!("--{name} {text:?} is not a duration"), why))
-}
-
-fn account(matches: &ArgMatches) -> Result<AccountName, Failure> {
-    // Clap rejects a command line without it where it is required.
-    let named = optional_account(matches)?;
-    named.ok_or_else(|| {
-        Failure::usage(
-            "the account is missing",
-            "see the accounts you may use with: tokenctl list",
-        )
-    })
-}
-
-/// Read here and not by clap, which would repeat the word; it may be a token in the wrong place.
-fn optional_account(matches: &ArgMatches) -> Result<Option<AccountName>, Failure> {
-    let named = text(matches, "account").map(str::parse).transpose();
-    named.map_err(|error: tokend_client::NameError| {
-        Failure::usage(
-            error.to_string(),
-            "see the accounts you may use with: tokenctl list",
-        )
-    })
-}
-
-fn text<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
-    matches.get_one::<String>(name).map(String::as_str)
 }

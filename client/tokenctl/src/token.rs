@@ -6,6 +6,7 @@
 mod github;
 mod json;
 mod kubernetes;
+mod parts;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
+use parts::{cannot_stand, demand_plain, header, line};
 
 /// How a token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,27 +100,6 @@ pub(crate) fn plain(token: &Token) -> Zeroizing<Vec<u8>> {
     line(&[token.access_token.expose()])
 }
 
-/// The name of the header that the API wants, and the text before the token there.
-fn header(token: &Token) -> Result<(String, String), Failure> {
-    let (place, other) = match token.presentation() {
-        // RFC 6750 section 2.1 allows less; a line break would even smuggle in another header.
-        Presentation::Header { name, prefix } => {
-            demand_plain(token.access_token.expose(), "a header")?;
-            return Ok((name.into_owned(), prefix.into_owned()));
-        }
-        Presentation::Cookie { name } => (format!("the cookie `{name}`"), "--format curl"),
-        Presentation::Query { name } => (
-            format!("the query parameter `{name}` of the URL"),
-            "--format curl",
-        ),
-    };
-    Err(Failure::new(
-        Exit::Config,
-        format!("the API of this account wants its token in {place}, not in a header"),
-        format!("use {other}, or --format plain and put the token into {place}"),
-    ))
-}
-
 /// A configuration for `curl --config`, with the token where the API wants it.
 fn curl(token: &Token) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let secret = token.access_token.expose();
@@ -178,31 +159,4 @@ fn netrc_word(secret: &str) -> Result<&str, Failure> {
         true => Ok(secret),
         false => Err(cannot_stand("a netrc file")),
     }
-}
-
-/// Refuses a token with blanks, line breaks or other than ASCII.
-fn demand_plain(secret: &str, place: &str) -> Result<(), Failure> {
-    match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(()),
-        false => Err(cannot_stand(place)),
-    }
-}
-
-fn cannot_stand(place: &str) -> Failure {
-    Failure::new(
-        Exit::Software,
-        format!("the token has characters that cannot stand in {place}"),
-        "use another --format, and check what the provider sends",
-    )
-}
-
-/// These parts and a line end.
-fn line(parts: &[&str]) -> Zeroizing<Vec<u8>> {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
-    let mut line = Zeroizing::new(Vec::with_capacity(length));
-    for part in parts {
-        line.extend_from_slice(part.as_bytes());
-    }
-    line.push(b'\n');
-    line
 }

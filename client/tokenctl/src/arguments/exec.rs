@@ -9,7 +9,7 @@ use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgMatches};
 use tokend_client::AccountName;
 
-use super::{Patient, duration, duration_arg, flag, get, patient, with_patience};
+use super::options::{Patient, duration, duration_arg, flag, patient, variable, with_patience};
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {
 
 fn read_token(word: &str, place: Place) -> Result<(AccountName, String), Failure> {
     let (account, variable) = match word.split_once('=') {
-        Some((account, variable)) => (account, get::variable(variable, "an account")?),
+        Some((account, name)) => (account, variable(name, "an account")?),
         None => (
             word,
             match place {

@@ -4,14 +4,28 @@
 //! that does nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, PossibleValuesParser, ValueHint};
 use clap::{Arg, ArgMatches};
+use tokend_client::AccountName;
 
-use super::{Get, account, account_arg, duration, duration_arg, patient, text, with_patience};
+use super::options::{
+    Patient, account, account_arg, duration, duration_arg, patient, text, variable, with_patience,
+};
 use crate::failure::Failure;
 use crate::secret_file::{Owner, SecretFile};
 use crate::token::{Form, Format};
+
+#[derive(Debug)]
+pub(crate) struct Get {
+    pub(crate) account: AccountName,
+    pub(crate) form: Form,
+    /// The file to write to in place of standard output.
+    pub(crate) output: Option<SecretFile>,
+    pub(crate) min_validity: Option<Duration>,
+    pub(crate) patient: Patient,
+}
 
 /// Each format with its name on the command line.
 const FORMATS: [(&str, Format); 10] = [
@@ -135,18 +149,6 @@ fn useless(option: &str, formats: &[Format]) -> Failure {
         ),
         format!("add --format {}", names.first().unwrap_or(&"plain")),
     )
-}
-
-/// The name of a shell variable.
-pub(super) fn variable<'n>(name: &'n str, option: &str) -> Result<&'n str, Failure> {
-    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
-    match name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit()) {
-        true => Ok(name),
-        false => Err(Failure::usage(
-            format!("the name given with {option} cannot be a shell variable"),
-            "use letters, digits and _, and no digit first",
-        )),
-    }
 }
 
 /// The value of an option that is one word in a file or a reply.

@@ -10,7 +10,7 @@ use std::io::Write as _;
 
 use zeroize::Zeroizing;
 
-use super::{demand_plain, line};
+use super::parts::{demand_plain, line};
 use crate::failure::{Exit, Failure};
 
 const FILE: &str = "GITHUB_ENV";

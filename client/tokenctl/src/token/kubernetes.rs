@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokend_client::Token;
 use zeroize::Zeroizing;
 
-use super::header;
+use super::parts::header;
 use crate::failure::{Exit, Failure};
 use crate::{output, words};
 
