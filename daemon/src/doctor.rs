@@ -46,7 +46,6 @@ const LONGEST: usize = 400;
 /// The result of a connection to a host, or why none was made.
 type Outcome = Result<(), String>;
 
-/// The knowledge about a host.
 #[derive(Debug, Clone)]
 struct Probed {
     outcome: Outcome,
@@ -93,7 +92,6 @@ impl Diagnosis {
         }
     }
 
-    /// Makes all checks of a page.
     pub(crate) async fn page(self: Arc<Self>, page: Page) -> Response {
         let Ok(_turn) = self.turn.try_acquire() else {
             let busy = Fault::new(FaultCode::TooBusy, "another diagnosis is under way");
@@ -151,7 +149,6 @@ impl Diagnosis {
         )
     }
 
-    /// The results for the endpoints of these accounts.
     async fn probe_all(&self, accounts: &[Arc<ServedAccount>]) -> HashMap<Spot, Probed> {
         let upstream = &self.upstream;
         let now = self.clock.steady();
@@ -224,7 +221,6 @@ struct Spot {
     proxy: Option<Arc<Proxy>>,
 }
 
-/// The endpoints of all requests of an account.
 fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
     let origins = account.origins().into_iter();
     origins
@@ -282,7 +278,7 @@ async fn secrets(
             continue;
         }
         match tokio::time::timeout(SECRET_PATIENCE, resolve(place, source)).await {
-            Ok(Ok(_secret)) => good.push(format!("{field} can be had")),
+            Ok(Ok(_secret)) => good.push(format!("{field} can be read")),
             Ok(Err(why)) => bad.push((field, why.to_string())),
             Err(_) => bad.push((field, format!("{place} does not answer"))),
         }

@@ -124,7 +124,6 @@ impl File {
         Ok(())
     }
 
-    /// Starts a new file.
     fn rotate(&mut self) -> io::Result<()> {
         // If an earlier call renamed the files and failed afterwards, the name is free: another round of renames would drop the oldest file
         // for nothing.

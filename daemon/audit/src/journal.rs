@@ -20,7 +20,6 @@ const MESSAGE_ID: &str = "5d1a0b7f3c9e4a42a6d08f1be37c52e9";
 /// How long a journal that accepts nothing may block the thread. The thread retries afterwards.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The journal, if the settings or systemd ask for it.
 pub(super) const DESTINATION: Destination = Destination {
     name: "journal",
     takes: Takes::All,

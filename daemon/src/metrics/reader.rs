@@ -20,7 +20,6 @@ use super::gather::gather;
 
 /// The number of snapshots that are kept for readers in parts.
 const KEPT: usize = 4;
-/// The longest time a snapshot is kept.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 /// The size of one part of the text.
 pub(crate) const PART: usize = 48 * 1024;

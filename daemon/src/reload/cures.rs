@@ -40,7 +40,6 @@ pub(super) struct Question {
 /// The account to check, with its configuration.
 type Subject = (RecordKey, Fingerprint);
 
-/// The running checks.
 #[derive(Debug, Clone)]
 pub(super) struct Cures {
     places: Arc<Semaphore>,

@@ -13,7 +13,6 @@ use super::names::{self, Waiting};
 /// The remembered facts about the configuration in force.
 #[derive(Debug)]
 pub(crate) struct InForce {
-    /// The state of its files.
     stamps: ArcSwap<Stamps>,
     /// Names in its rules that were unknown.
     unresolved: ArcSwap<Vec<Unresolved>>,
@@ -45,7 +44,6 @@ impl InForce {
         self.names.store(Arc::new(config.names.clone()));
     }
 
-    /// Logs which names of rules are unknown.
     pub(crate) fn log_unresolved(&self) {
         names::log(&self.unresolved.load());
     }

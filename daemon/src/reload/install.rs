@@ -133,7 +133,6 @@ impl Installer {
         survey.ok_or(NotApplied::Stopping)
     }
 
-    /// Reads the records that are needed.
     async fn read(
         &self,
         survey: &Survey,

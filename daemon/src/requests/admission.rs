@@ -34,7 +34,6 @@ pub(crate) struct Refused {
 /// A request that the peer may make, with the whole decision about it.
 #[derive(Debug)]
 pub(crate) struct Admitted<'s> {
-    /// The configuration in force.
     pub(super) snapshot: &'s Arc<Snapshot>,
     /// The account that the request is about, if that is configured.
     pub(super) account: Option<&'s Arc<ServedAccount>>,

@@ -149,7 +149,6 @@ impl Entry {
         }
     }
 
-    /// The event as which a fault is recorded.
     fn kind_of(&self, fault: &Fault) -> AuditEvent {
         match self.kind {
             _ if is_denial(fault) => AuditEvent::Denial,
@@ -194,7 +193,6 @@ pub(crate) fn is_denial(fault: &Fault) -> bool {
     )
 }
 
-/// The client has left.
 impl Drop for Entry {
     fn drop(&mut self) {
         if !self.closed && self.acted.is_none() && self.kind != AuditEvent::Denial {

@@ -57,7 +57,6 @@ pub(crate) enum Release {
 }
 
 impl Terms {
-    /// The condition for sending the answer to a request.
     pub(super) fn of(request: &Request) -> Self {
         match request {
             Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. } => Self::Token,

@@ -31,7 +31,6 @@ use crate::requests::{Admission, Answered, Release, Reply, Requests, is_denial};
 use tokend_peer::Connection;
 use tokend_process::stack;
 
-/// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// The number of requests that may wait at once; no more are read until one is answered.
@@ -42,7 +41,6 @@ pub(crate) struct Bounds {
     pub(crate) frame: Duration,
 }
 
-/// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
     #[error("the peer closed the connection")]
@@ -226,7 +224,6 @@ where
         self.take_frames(waiting)
     }
 
-    /// Writes as much as the kernel takes at once.
     fn begin_to_send(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
         if self.output.is_empty() {
             return Ok(());

@@ -17,7 +17,6 @@ pub(crate) struct Inherited {
     pub(crate) metrics: Option<TcpListener>,
 }
 
-/// Why a socket that systemd passed cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InheritError {
     #[error(

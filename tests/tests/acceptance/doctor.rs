@@ -138,7 +138,7 @@ fn where_all_is_well_it_says_so_and_asks_no_provider_for_a_token() {
             .contains("in force as it is on disk")
     );
     assert!(found.said("store", "ok").contains("its key is beside it"));
-    assert!(found.said("secret", "ok").contains("password can be had"));
+    assert!(found.said("secret", "ok").contains("password can be read"));
     assert_eq!(
         found
             .said("provider", "ok")
@@ -155,7 +155,7 @@ fn where_all_is_well_it_says_so_and_asks_no_provider_for_a_token() {
     assert_eq!(said.code, Some(0));
     assert!(
         said.out
-            .contains("ok       secret other: password can be had"),
+            .contains("ok       secret other: password can be read"),
         "{said:?}"
     );
     assert!(
