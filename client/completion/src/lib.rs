@@ -1,8 +1,8 @@
-//! Says what could stand at the cursor of a command line, from the program's own grammar.
+//! Completes a command line at the cursor, from the program's own grammar.
 //!
-//! Owns the walk through the words before the cursor and the lines a shell reads. The scripts of the shells know nothing of
-//! commands and options, so a new one is completed without a change to them. Must never fail: a command line that makes no sense
-//! has no answers. Used by the programs of this workspace alone, so that its types are not `#[non_exhaustive]`.
+//! Owns the walk through the words before the cursor and the lines a shell reads. The shells' scripts know nothing of commands and
+//! options, so a new one is completed without a change to them. Must never fail: a command line that makes no sense has no completions.
+//! Only the programs of this workspace use it, so its types are not `#[non_exhaustive]`.
 
 mod walk;
 
@@ -13,19 +13,19 @@ use clap::{Arg, ArgAction, Command};
 
 use walk::Walk;
 
-/// The most words that are offered; nobody reads more, and a shell takes long over them.
+/// The most words offered; nobody reads more, and a shell takes long over them.
 const MOST: usize = 1000;
 
-/// What could stand at the cursor.
+/// The completions at the cursor.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Answers {
     /// Words, each with a line about it.
     pub words: Vec<(String, String)>,
-    /// Whether a file or a directory could stand there too.
+    /// Whether a file or a directory may stand there too.
     pub paths: Option<Paths>,
 }
 
-/// Which paths could stand somewhere.
+/// The kind of paths that may stand at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paths {
     /// Files, and directories on the way to them.
@@ -34,12 +34,12 @@ pub enum Paths {
     Directories,
 }
 
-/// What was typed before the cursor.
+/// The text typed before the cursor.
 #[derive(Debug, Clone, Copy)]
 pub struct Typed<'t>(&'t [(String, String)]);
 
 impl<'t> Typed<'t> {
-    /// The value that was given to an option, by the option's id.
+    /// The value of an option, by the option's id.
     pub fn value(&self, id: &str) -> Option<&'t str> {
         self.0
             .iter()
@@ -70,7 +70,7 @@ impl Answers {
     }
 }
 
-/// What could stand at the cursor behind `words`, of which the last is what was typed of the word there, and may be empty.
+/// The completions at the cursor behind `words`; the last word is the text typed of the current one, and may be empty.
 ///
 /// `values` is asked for what only a program knows, by the id of the argument: names of accounts, say. What it answers need not
 /// begin with what was typed.
@@ -145,7 +145,7 @@ fn of_argument(
     }
 }
 
-/// The options that were not given yet.
+/// The options that are not on the line yet.
 fn options(walk: &Walk<'_>) -> Vec<(String, String)> {
     let free = walk.command.get_arguments().filter(|arg| {
         let again = matches!(arg.get_action(), ArgAction::Append | ArgAction::Count);
@@ -181,7 +181,7 @@ fn commands(walk: &Walk<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The first line, without what would end a field or move a cursor.
+/// The first line, without characters that end a field or move a cursor.
 fn one_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars()

@@ -1,7 +1,7 @@
 //! Follows the words before the cursor through a grammar.
 //!
-//! Owns which command they lead to, what was given on the way, and what the next word would be. A word that makes no sense is
-//! passed over, since the cursor may stand in a line that is not finished.
+//! Owns which command they lead to, the options and values on the way, and the kind of the next word. A word that makes no sense is
+//! skipped, because the line may be unfinished.
 
 use clap::{Arg, Command, Id};
 
@@ -12,11 +12,11 @@ pub(crate) struct Walk<'c> {
     pub(crate) command: &'c Command,
     /// The option whose value comes next.
     pub(crate) pending: Option<&'c Arg>,
-    /// Options that were given.
+    /// Options on the line so far.
     pub(crate) used: Vec<Id>,
     /// Their values.
     pub(crate) values: Vec<(String, String)>,
-    /// How many words that are no options were given to the command.
+    /// The number of the command's arguments so far that are not options.
     positionals: usize,
     /// Whether `--` said that no option follows.
     only_words: bool,
@@ -91,7 +91,7 @@ impl<'c> Walk<'c> {
     }
 
     fn give(&mut self, arg: &Arg, value: &str) {
-        // What a shell would have made of it before it ran the line.
+        // What a shell would have made of it before running the line.
         let value = match (value.strip_prefix("~/"), std::env::var("HOME")) {
             (Some(rest), Ok(home)) => format!("{home}/{rest}"),
             _ => value.to_owned(),
@@ -109,7 +109,7 @@ impl<'c> Walk<'c> {
         arg.get_action().takes_values().then_some((arg, value))
     }
 
-    /// The argument without a name that comes next.
+    /// The positional argument that comes next.
     pub(crate) fn positional(&self) -> Option<&'c Arg> {
         let mut all = self.command.get_positionals();
         all.nth(self.positionals)

@@ -1,4 +1,4 @@
-//! The blocking client: what it sends, what it makes of answers, and of everything that is not one.
+//! The blocking client: what it sends, and how it reads answers and everything that is not an answer.
 
 use std::io::Read as _;
 use std::os::unix::net::UnixListener;
@@ -256,7 +256,7 @@ fn a_silent_daemon_ends_at_the_deadline() {
         "{error}"
     );
     assert!(matches!(client.list(), Err(ClientError::TimedOut { .. })));
-    // A late answer must not meet the next request: each began anew.
+    // A late answer must not reach the next request: each began anew.
     assert_eq!(daemon.connections(), 2);
 }
 
@@ -275,7 +275,7 @@ fn a_daemon_that_never_greets_ends_at_the_deadline() {
             "{error}"
         );
     }
-    // With a timeout of its own a request waits for a daemon that is being started.
+    // With a timeout of its own, a request waits for a daemon that is being started.
     let error = client
         .get(&ads().timeout(Duration::from_millis(300)))
         .unwrap_err();
@@ -291,7 +291,7 @@ fn a_daemon_that_never_greets_ends_at_the_deadline() {
     );
 }
 
-/// What a daemon reads that comes up once its client has given it up.
+/// The bytes that reach a daemon which comes up after its client has given up.
 fn left_behind(call: impl FnOnce(&mut BlockingClient) -> ClientError) -> Vec<Request> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokend.sock");
@@ -337,7 +337,7 @@ fn what_must_not_be_made_twice_is_not_left_to_a_daemon_that_comes_up_later() {
             "{requests:?}"
         );
     }
-    // What may be made twice goes with the greeting, and costs no round trip.
+    // A request that may be repeated goes with the greeting, and costs no round trip.
     let requests = left_behind(|client| client.list().unwrap_err());
     assert!(
         matches!(requests[..], [Request::Hello { .. }, Request::List { .. }]),

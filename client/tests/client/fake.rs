@@ -36,9 +36,9 @@ pub(crate) enum Act {
     ReplyAndClose(Response),
     /// Closes without an answer.
     Close,
-    /// Sends the answer a byte at a time, too slowly for anybody to wait.
+    /// Sends the answer one byte at a time, too slowly for any client to wait.
     Drops(Response),
-    /// Says nothing.
+    /// Sends nothing.
     Silence,
 }
 
@@ -66,7 +66,7 @@ impl FakeDaemon {
         Self::greeting(welcome, script)
     }
 
-    /// A daemon that does something else with a greeting.
+    /// A daemon that treats a greeting otherwise.
     pub(crate) fn greeting(
         greeting: impl Fn() -> Act + Send + Sync + 'static,
         script: impl Fn(usize, &Request) -> Act + Send + Sync + 'static,
@@ -219,7 +219,7 @@ fn frame(id: RequestId, response: Response) -> Vec<u8> {
     bytes
 }
 
-/// What a daemon might see of the caller.
+/// A possible report about the caller.
 pub(crate) fn whoami() -> Whoami {
     Whoami {
         user: Id {

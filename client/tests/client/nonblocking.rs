@@ -1,4 +1,4 @@
-//! The async client: many requests on one connection, and what becomes of them when it ends.
+//! The async client: many requests on one connection, and their results when it ends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -226,7 +226,7 @@ async fn a_daemon_that_stops_talking_ends_every_call_at_its_deadline() {
             .unwrap_err();
         assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
     }
-    // One that greeted, was restarted, and greets no more.
+    // A daemon that greeted, was restarted, and no longer greets.
     let greeted = AtomicBool::new(false);
     let once = move || match greeted.swap(true, Ordering::SeqCst) {
         false => Act::Reply(Response::Welcome {
@@ -313,7 +313,7 @@ async fn a_queue_that_stays_full_ends_at_the_deadline() {
     let mut waiting = 0;
     for task in tasks.collect::<Vec<_>>() {
         match task.await.unwrap() {
-            // The queue takes one, whom nobody answers.
+            // The queue accepts one connection, which nobody answers.
             ClientError::Silent { .. } => {}
             error => {
                 let message = error.to_string();

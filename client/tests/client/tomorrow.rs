@@ -1,4 +1,4 @@
-//! Daemons of other releases: what is new is read as far as it can be, and what is old is spoken to as before.
+//! Daemons of other releases: new messages are read as far as possible, and old daemons are spoken to as before.
 
 #[cfg(feature = "async")]
 use tokend_client::Client;
@@ -11,7 +11,7 @@ fn ads() -> GetOptions {
     GetOptions::new(name("ads"))
 }
 
-/// An answer of a kind that is not known, to request 1; then a fault that is not; then a token.
+/// An answer of an unknown kind, to request 1; then an unknown fault; then a token.
 fn daemon_of_tomorrow() -> FakeDaemon {
     FakeDaemon::start(|count, _| match count {
         0 => Act::Raw(framed(
@@ -46,7 +46,7 @@ fn is_unknown_kind(error: &ClientError) -> bool {
     matches!(error, ClientError::Protocol { .. }) && text.contains("only a newer client knows")
 }
 
-/// What is new of it is its number alone.
+/// Only its number is new.
 fn is_told_whole(error: &ClientError) -> bool {
     let ClientError::Fault(fault) = error else {
         return false;

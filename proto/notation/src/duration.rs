@@ -1,10 +1,10 @@
-//! How long `1h 30m` is.
+//! The length of a duration such as `1h 30m`.
 //!
-//! Owns the one grammar of durations. Which durations make sense at a place, and how an unfit one is told, is that place's.
+//! Owns the one grammar of durations. Each place decides which durations make sense there, and how it reports others.
 
 use std::time::Duration;
 
-/// Why a text is no duration. Says what to write.
+/// Why a text is not a duration. Says what to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotADuration {
     /// A number alone.
@@ -63,7 +63,7 @@ const NAMES: [(&str, &str); 14] = [
 pub fn duration(text: &str) -> Result<Duration, NotADuration> {
     let mut rest = text.trim_matches(' ');
     let mut sum = 0_u64;
-    // The place in UNITS from which a unit may still come.
+    // The index in UNITS from which a unit may still come.
     let mut next = 0;
     while !rest.is_empty() {
         let (number, behind) = split(rest, |c| c.is_ascii_digit());

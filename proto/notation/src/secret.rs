@@ -1,28 +1,28 @@
-//! What of a file, a variable, a program's output or a typed line is the secret.
+//! Which part of a file, a variable, a program's output or a typed line is the secret.
 //!
-//! Owns that rule, whole: editors leave a byte order mark and line ends, password managers print more than the password, and a
-//! file may be the wrong one. What is certainly no part of a secret is taken off; what could be meant otherwise is refused.
+//! Owns that rule, whole: editors leave a byte order mark and line ends, password managers print more than the password, and a file may be
+//! the wrong one. Bytes that are certainly not part of a secret are removed; ambiguous ones are refused.
 
 /// The UTF-8 form of the byte order mark, which some editors put before a text.
 const MARK: &str = "\u{feff}";
 
-/// Which lines are the secret, where there are several.
+/// Which lines are the secret, if there are several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lines {
     /// There must be one.
     One,
-    /// The first, as everything takes it that reads what pass(1) prints.
+    /// The first line, as all readers of pass(1)'s output take it.
     First,
-    /// All of them, as of a key in PEM form.
+    /// All lines, as for a key in PEM form.
     All,
 }
 
-/// A secret as it is used, still where it was read.
+/// A secret as it is used, still in the bytes it was read from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret<'t> {
     /// The text. Do not copy it into anything that is not wiped.
     pub text: &'t str,
-    /// How many lines came after it and are no part of it.
+    /// How many lines followed that are not part of it.
     pub left_out: usize,
 }
 
@@ -34,13 +34,13 @@ impl std::fmt::Debug for Secret<'_> {
     }
 }
 
-/// Why some bytes are no secret. Said of a place: `file /a` is empty.
+/// Why some bytes are not a secret, as said of a place: `file /a` is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotASecret {
-    /// There is nothing but blanks and line ends.
+    /// There are only blanks and line ends.
     #[error("is empty")]
     Empty,
-    /// The first line is to be the secret, and is blank.
+    /// The first line should be the secret, and is blank.
     #[error("begins with an empty line, so there is no secret in its first line")]
     NoFirstLine,
     /// There is no text.
@@ -51,12 +51,12 @@ pub enum NotASecret {
         "holds a NUL byte, as binary files and UTF-16 text do; a secret is UTF-8 text without one"
     )]
     Nul,
-    /// What is typed or shown by accident.
+    /// A character typed or shown by accident.
     #[error(
         "holds a control character, as colours and keys of a terminal leave; a secret is printed text"
     )]
     Control,
-    /// More lines than one.
+    /// More than one line.
     #[error("has {0} lines, and a secret is one line")]
     SeveralLines(usize),
 }
@@ -66,7 +66,7 @@ pub enum NotASecret {
 /// Blanks stay: they may be part of a password.
 ///
 /// # Errors
-/// [`NotASecret`] where nothing is left, or what is left cannot be meant.
+/// [`NotASecret`] if nothing is left, or the rest cannot be meant.
 pub fn secret(bytes: &[u8], lines: Lines) -> Result<Secret<'_>, NotASecret> {
     if bytes.contains(&0) {
         return Err(NotASecret::Nul);
@@ -92,12 +92,12 @@ pub fn secret(bytes: &[u8], lines: Lines) -> Result<Secret<'_>, NotASecret> {
     }
 }
 
-/// What nobody means as a part of a line. A tab could be one.
+/// A character that nobody means as part of a line. A tab could be meant.
 fn is_control(letter: char) -> bool {
     letter != '\t' && (letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'))
 }
 
-/// How often a line ends in `text`: with CR LF, LF, or CR alone, which no program that prints a secret means as part of it.
+/// How many lines end in `text`: with CR LF, LF, or CR alone, which no program that prints a secret means as part of it.
 fn breaks(text: &str) -> usize {
     let bytes = text.as_bytes();
     let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {

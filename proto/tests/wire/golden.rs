@@ -1,4 +1,4 @@
-//! The bytes of every message, checked in: whoever changes them breaks an installed daemon or client.
+//! The bytes of every message, checked in: a change to them breaks an installed daemon or client.
 //!
 //! `GOLDEN_WRITE_MISSING=1 cargo test -p tokend-proto --test wire` writes the files of *new* variants. It never
 //! touches a file that exists.
@@ -139,7 +139,7 @@ fn nested_variants_keep_their_tags() {
     assert_eq!(golden("tags.txt", &tags), tags);
 }
 
-/// The tags of one enum, found as the place where messages that differ only in it differ.
+/// The tags of one enum, found where messages differ that differ only in it.
 fn tags(of: &str, variants: &[(&str, Vec<u8>)], is_unknown: impl Fn(&[u8]) -> bool) -> String {
     let [(_, first), (_, second), ..] = variants else {
         panic!("{of} has at least two variants")
@@ -161,12 +161,12 @@ fn tags(of: &str, variants: &[(&str, Vec<u8>)], is_unknown: impl Fn(&[u8]) -> bo
     variants.iter().map(line).collect()
 }
 
-/// Whether some number in an answer was not known.
+/// Whether some number in an answer is unknown.
 fn is_other(bytes: &[u8]) -> bool {
     decode_server(bytes).is_ok_and(|frame| format!("{frame:?}").contains("Other("))
 }
 
-/// Whether a request holds a variant that is not known.
+/// Whether a request holds an unknown variant.
 fn is_refused(bytes: &[u8]) -> bool {
     matches!(decode_client(bytes), Err(WireError::Malformed(why)) if why.contains("variant index"))
 }

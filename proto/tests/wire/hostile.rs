@@ -153,8 +153,8 @@ proptest! {
         let bytes = frames.get_mut(which).expect("there are nineteen samples");
         let at = at.index(bytes.len());
         bytes[at] = to;
-        // What still decodes is a message like any other: it encodes to what was read.
-        // But for what is of a kind that is not known, which is skipped.
+        // A payload that still decodes is a message like any other: it encodes to the same bytes.
+        // Except for an unknown kind, which is skipped.
         if let Ok(frame) = decode_client(bytes) && !matches!(frame.request, Request::Other(_)) {
             prop_assert_eq!(&payload(&frame), &*bytes);
         }

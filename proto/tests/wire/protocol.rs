@@ -37,7 +37,7 @@ impl Page {
         Self { text, tables }
     }
 
-    /// The rows below a heading, without that of titles.
+    /// The rows below a heading, without the titles.
     fn rows(&self, heading: &str) -> impl Iterator<Item = &Vec<String>> {
         let rows = self.tables.get(heading);
         rows.unwrap_or_else(|| panic!("the page has no {heading}"))
@@ -194,7 +194,7 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
         assert!(page.text.contains(&number.to_string()), "{number}");
     }
     assert!(page.text.contains(&format!("describes version {VERSION}")));
-    // What version 1 is told of a number that the daemon does not know either.
+    // The names that version 1 gets for a number that the daemon does not know either.
     let documented = |name: &str| {
         let line = page
             .text

@@ -1,4 +1,4 @@
-//! What a newer peer sends is read as far as it can be, and what version 1 cannot read is never sent to it.
+//! Messages of a newer peer are read as far as possible, and messages that version 1 cannot read are never sent to it.
 
 use tokend_proto::*;
 
@@ -11,7 +11,7 @@ fn answer(response: Response) -> ServerFrame {
     }
 }
 
-/// An answer in which every number is one of tomorrow.
+/// An answer in which every number is unknown.
 fn all_of_tomorrow() -> [ServerFrame; 3] {
     let fault = Fault {
         code: FaultCode::from_number(19),
@@ -112,6 +112,6 @@ fn version_1_is_spoken_with_a_client_and_a_daemon_of_0_1_0() {
     let Request::Hello { oldest, newest, .. } = Request::hello("a client of today") else {
         panic!("hello is hello");
     };
-    // A daemon of 0.1.0 takes the newest that both know, and it knows 1.
+    // A daemon of 0.1.0 chooses the newest version that both know, and it knows 1.
     assert_eq!((oldest, newest), (1, 2));
 }

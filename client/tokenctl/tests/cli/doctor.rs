@@ -1,4 +1,4 @@
-//! `doctor`: pages of the daemon's findings, what is made of refusals, and the exit code. What a real daemon finds is tested elsewhere.
+//! `doctor`: pages of the daemon's findings, its reading of refusals, and the exit code. Findings of a real daemon are tested elsewhere.
 
 use tokend_client::{AccountState, AccountStatus, Finding, Severity, Topic};
 use tokend_proto::{DiagnosisPage, Fault, FaultCode, Request, Response, StatusPage};

@@ -1,4 +1,4 @@
-//! Every exit code of the contract but the usage ones, and what is said with it.
+//! Every exit code of the contract except the usage ones, and the messages that go with them.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -93,7 +93,7 @@ fn nobody_there_is_69() {
         ended.stderr
     );
 
-    // Where the search finds nothing it says where it looked; a machine with a system daemon answers otherwise.
+    // Where the search finds nothing, it says where it looked; on a machine with a system daemon the answer differs.
     let runtime = folder.path().to_str().unwrap();
     let output = bare_command(&["get", "ads"])
         .env("XDG_RUNTIME_DIR", runtime)
@@ -126,7 +126,7 @@ fn a_socket_that_keeps_us_out_is_77() {
     let daemon = FakeDaemon::answering(Response::Token(token(TOKEN)));
     let socket = daemon.socket();
     std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o000)).unwrap();
-    // Root may open anything; then this cannot be shown with a file's mode.
+    // Root may open any file, so a file's mode cannot show this.
     let refused = std::os::unix::net::UnixStream::connect(&socket).is_err();
     let ended = tokenctl(&daemon, &["get", "ads"]);
     std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600)).unwrap();

@@ -135,7 +135,7 @@ fn get_prints_what_a_shell_evaluates_to_export_the_token() {
         &["get", "ads", "--format", "env", "--env-name", "ADS_TOKEN"],
     );
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    // Read by a program that the shell starts: exported, not merely set.
+    // A program that the shell starts reads it: exported, not merely set.
     let script = format!("{}printenv ADS_TOKEN | head -c -1", ended.stdout);
     let read_back = Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8(read_back.stdout).unwrap(), odd);
@@ -192,7 +192,7 @@ fn get_passes_its_demands_on() {
         timeout_ms,
     };
     let expected = [
-        // The daemon gives up a little sooner than the caller, who is told so in time.
+        // The daemon gives up a little earlier than the caller, who gets the answer in time.
         get(None, 0, 29_500),
         get(Some(600_000), 5_400_000, 5_429_500),
         get(None, 120_000, 450),

@@ -1,4 +1,4 @@
-//! Starting tokenctl and looking at what came of it.
+//! Starts tokenctl and looks at its results.
 
 use std::process::Output;
 
@@ -6,7 +6,7 @@ use assert_cmd::Command;
 
 use crate::fake::FakeDaemon;
 
-/// What every token in these tests is, so that its absence elsewhere can be shown.
+/// The value of every token in these tests, so that its absence elsewhere can be shown.
 pub(crate) const TOKEN: &str = "hunter2.access-token";
 
 /// What tokenctl printed, and its exit code.
@@ -32,7 +32,7 @@ pub(crate) fn tokenctl_with_input(daemon: &FakeDaemon, arguments: &[&str], input
     )
 }
 
-/// Runs tokenctl where no daemon is to be found but by `--socket`.
+/// Runs tokenctl where only `--socket` finds a daemon.
 pub(crate) fn bare(arguments: &[&str]) -> Ended {
     ended(&bare_command(arguments).output().unwrap())
 }

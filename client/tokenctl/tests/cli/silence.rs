@@ -1,4 +1,4 @@
-//! A daemon that says nothing: every command ends, in the time it was given, with 75 and where to look.
+//! A silent daemon: every command ends in time, with 75 and the place to look at.
 
 use std::os::unix::net::UnixListener;
 use std::thread;
@@ -10,10 +10,10 @@ use tokend_proto::{Request, Response};
 use crate::fake::{Act, FakeDaemon, token};
 use crate::run::{Ended, TOKEN, bare_command, ended};
 
-/// What a busy machine may add to a limit.
+/// The most that a busy machine adds to a limit.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Runs a command, which is killed and fails the test when it takes longer than `limit`.
+/// Runs a command, which is killed and fails the test if it takes longer than `limit`.
 fn within(limit: Duration, socket: &str, arguments: &[&str]) -> Ended {
     let mut command = bare_command(arguments);
     command
@@ -81,7 +81,7 @@ fn every_other_command_gives_a_daemon_that_never_greets_ten_seconds() {
             });
         }
     });
-    // Whoever is told so does it again; nothing of it may be made afterwards.
+    // A person who reads this repeats the command, so nothing of the first one may happen later.
     let repeatable = |it: &Request| {
         !matches!(
             it,

@@ -1,4 +1,4 @@
-//! `status` for scripts and programs; what people see is tested beside the code and on a terminal.
+//! `status` for scripts and programs; the output for people is tested beside the code and on a terminal.
 
 use tokend_client::{AccountState, AccountStatus, PaceStatus};
 use tokend_proto::{Request, Response, StatusPage};

@@ -79,7 +79,7 @@ impl Terminal {
         input.flush().unwrap();
     }
 
-    /// What was shown so far; forgets it.
+    /// The output so far; forgets it.
     pub(crate) fn shown(&mut self) -> String {
         std::mem::take(&mut self.shown)
     }
@@ -90,7 +90,7 @@ impl Terminal {
         keys.write_all(b"\r").unwrap();
     }
 
-    /// The exit code, and all that was shown.
+    /// The exit code, and all output.
     pub(crate) fn end(mut self) -> (i32, String) {
         while let Ok(byte) = self.bytes.recv_timeout(PATIENCE) {
             self.shown.push(byte.into());

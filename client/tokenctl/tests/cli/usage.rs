@@ -1,4 +1,4 @@
-//! The command line itself: help, and mistakes, which exit with 64 and never repeat a secret.
+//! The command line itself: help, and usage errors, which exit with 64 and never repeat a secret.
 
 use crate::run::{Ended, bare};
 
@@ -53,7 +53,7 @@ fn help_is_complete_and_exits_with_0() {
         );
     }
     assert!(bare(&["get", "--help"]).stdout.contains("--env-name"));
-    // Forgetting must not be a way to have a provider asked more often.
+    // Forgetting must not become a way to ask a provider more often.
     let forget =
         "Delete the tokens and the credential stored for an account; its rate limits stay in force";
     assert!(bare(&["forget", "--help"]).stdout.contains(forget));

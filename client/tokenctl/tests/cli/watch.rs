@@ -10,7 +10,7 @@ use crate::run::{Ended, tokenctl};
 use crate::status::account;
 use crate::terminal::Terminal;
 
-/// The other screen, and back.
+/// The escape codes of the alternate screen, and of the way back.
 const OPEN: &str = "\u{1b}[?1049h";
 const CLOSE: &str = "\u{1b}[?1049l";
 
@@ -41,7 +41,7 @@ fn watch(daemon: &FakeDaemon, before: &str, arguments: &str) -> Terminal {
     Terminal::shell(daemon, &line)
 }
 
-/// Where what was shown last begins.
+/// The start of the last frame.
 fn last_frame(shown: &str) -> &str {
     &shown[shown.rfind("\u{1b}[H").unwrap_or(0)..]
 }
