@@ -12,6 +12,7 @@ pub(crate) mod in_flight;
 pub(crate) mod inbox;
 pub(crate) mod job;
 pub(crate) mod login_means;
+pub(crate) mod publications;
 pub(crate) mod queued;
 pub(crate) mod registry;
 pub(crate) mod reports;

@@ -16,7 +16,8 @@ use tokend_proto::AccountName;
 use tokend_record::{Entered, Notes, RecordKey};
 
 use crate::broker::login_means;
-use crate::broker::registry::{IssuedToken, ServedAccount, TokenCell};
+use crate::broker::publications::{IssuedToken, TokenCell};
+use crate::broker::registry::ServedAccount;
 use tokend_metrics::Tried;
 
 /// All accounts the driver knows.

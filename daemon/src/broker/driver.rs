@@ -131,6 +131,7 @@ impl Task {
             Message::Drain(reply) => {
                 self.drained = Some(reply);
                 self.service_status.drain();
+                self.registry.publications().drain();
                 self.engine.handle_event(now, Event::Drain);
             }
         }
@@ -165,8 +166,12 @@ impl Task {
                 if !in_flight.is_some_and(InFlight::is_needed) {
                     self.in_flight.remove(&account);
                 }
+                self.registry.publications().wake(account);
             }
-            Stored::Discarded(account, done) => self.discarded(now, account, done),
+            Stored::Discarded(account, done) => {
+                self.discarded(now, account, done);
+                self.registry.publications().wake(account);
+            }
         }
     }
 
@@ -196,7 +201,8 @@ impl Task {
                 Effect::Publish(account, publication) => self.publish(account, publication),
                 Effect::Retire(account) => {
                     if let Some(entry) = self.accounts.entry_mut(account) {
-                        let served = entry.served.cell.retire();
+                        let publications = self.registry.publications();
+                        let served = publications.retire(account, &entry.served.cell);
                         entry.laid_aside = served.filter(|_| entry.absent);
                     }
                 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::broker::accounts::Survey;
 use crate::broker::change::{ConfigChange, Reloaded};
 use crate::broker::job::{StoreJob, Stored};
-use crate::broker::registry::IssuedToken;
+use crate::broker::publications::IssuedToken;
 use tokend_metrics::Sample;
 use tokend_upstream::{Outcome, PrepareError, Prepared};
 

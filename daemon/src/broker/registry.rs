@@ -8,19 +8,17 @@ mod visible_cache;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
-use tokend_engine::{AccountKey, LastAsked, Timestamp, TokenFacts};
+use arc_swap::ArcSwap;
+use tokend_engine::AccountKey;
 use tokend_proto::AccountName;
-use tokend_upstream::AccessToken;
 
 use tokend_config::Account;
 use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule};
 
-use tokend_audit::TokenFingerprint;
-
+use super::publications::{Publications, TokenCell};
 use visible_cache::VisibleCache;
 pub(crate) use visible_cache::{VisibleAccounts, WhichAccounts};
 
@@ -28,6 +26,7 @@ pub(crate) use visible_cache::{VisibleAccounts, WhichAccounts};
 #[derive(Debug)]
 pub(crate) struct Registry {
     snapshot: ArcSwap<Snapshot>,
+    publications: Arc<Publications>,
     /// A session holds this while it decides and sends, so that no configuration goes out of force between the two. It is never held across
     /// a wait, so a reload waits a few microseconds for each worker and no longer.
     still: RwLock<()>,
@@ -79,35 +78,12 @@ pub(crate) struct ServedAccount {
     pub(crate) cell: Arc<TokenCell>,
 }
 
-/// The served token of an account, and when a session last asked for it.
-#[derive(Debug, Default)]
-pub(crate) struct TokenCell {
-    token: ArcSwapOption<IssuedToken>,
-    asked: LastAsked,
-}
-
-/// An access token as it is handed out.
-#[derive(Debug)]
-pub(crate) struct IssuedToken {
-    pub(crate) token: Arc<AccessToken>,
-    /// Its fingerprint, for records.
-    pub(crate) fingerprint: TokenFingerprint,
-    pub(crate) held: TokenFacts,
-    /// From this time on, the first session that hands it out tells the driver.
-    pub(crate) ahead: Timestamp,
-    /// Whether a session has reported that to the driver.
-    pub(crate) reported: AtomicBool,
-    /// Whether the token is only in memory, because the store refused it.
-    pub(crate) unpersisted: bool,
-    /// What could not be used in the reply that brought the token.
-    pub(crate) remark: Option<Box<str>>,
-}
-
 impl Registry {
     /// A registry without accounts.
     pub(crate) fn new() -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            publications: Arc::default(),
             still: RwLock::default(),
         }
     }
@@ -115,6 +91,11 @@ impl Registry {
     /// The configuration in force now.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// Where tokens are published, and who learns of it.
+    pub(crate) fn publications(&self) -> &Arc<Publications> {
+        &self.publications
     }
 
     /// Keeps the configuration in force for as long as the guard lives. One thread must not hold two guards, nor hold one across a wait.
@@ -127,6 +108,7 @@ impl Registry {
         let nobody_decides = self.still.write().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot.swap(snapshot);
         drop(nobody_decides);
+        self.publications.wake_all();
         // Freeing a hundred thousand accounts takes time, and no caller should wait for that.
         drop(before);
     }
@@ -330,32 +312,4 @@ fn of_files(
         }
     }
     Some(files.into_iter().collect())
-}
-
-impl TokenCell {
-    /// The published token, if there is one. The caller checks its expiry.
-    pub(crate) fn token(&self) -> arc_swap::Guard<Option<Arc<IssuedToken>>> {
-        self.token.load()
-    }
-
-    pub(crate) fn publish(&self, token: IssuedToken) {
-        self.token.store(Some(Arc::new(token)));
-    }
-
-    /// Stops serving the token, and returns it.
-    pub(crate) fn retire(&self) -> Option<Arc<IssuedToken>> {
-        self.token.swap(None)
-    }
-
-    /// Where sessions note requests for the token; shared with the engine.
-    pub(crate) fn asked(&self) -> &LastAsked {
-        &self.asked
-    }
-}
-
-impl IssuedToken {
-    /// Notes that the token was handed out. True for the first time it is due to be refreshed: then the driver must hear of it.
-    pub(crate) fn is_first_late_use(&self, now: Timestamp) -> bool {
-        now >= self.ahead && !self.reported.swap(true, Ordering::Relaxed)
-    }
 }

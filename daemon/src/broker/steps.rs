@@ -20,7 +20,7 @@ use super::in_flight::InFlight;
 use super::task::Task;
 use crate::broker::accounts::TrialNote;
 use crate::broker::inbox::Message;
-use crate::broker::registry::IssuedToken;
+use crate::broker::publications::IssuedToken;
 use tokend_upstream::{AccessToken, Granted, Outcome, PrepareError, Prepared};
 
 impl Task {
@@ -205,7 +205,7 @@ impl Task {
             return;
         };
         entry.laid_aside = None;
-        entry.served.cell.publish(token);
+        (self.registry.publications()).publish(account, &entry.served.cell, token);
     }
 
     /// Stops serving a token that stays held. The token is kept where it is not served.
@@ -217,7 +217,7 @@ impl Task {
         };
         let token = self.issue(account, &publication).map(Arc::new);
         if let Some(entry) = self.accounts.entry_mut(account) {
-            entry.served.cell.retire();
+            self.registry.publications().retire(account, &entry.served.cell);
             entry.laid_aside = token;
         }
     }

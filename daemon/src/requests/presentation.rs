@@ -9,7 +9,8 @@ use tokend_process::clock::Clock;
 use tokend_proto::{AccountName, Response, Token};
 
 use super::parts::Requests;
-use crate::broker::registry::{IssuedToken, ServedAccount};
+use crate::broker::publications::IssuedToken;
+use crate::broker::registry::ServedAccount;
 
 impl Requests {
     pub(super) fn present(

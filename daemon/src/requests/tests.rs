@@ -16,7 +16,7 @@ use super::asking::LONGEST_WAIT;
 use super::refusal::{brought_back, crowded, nameless, overtaken};
 use super::*;
 use crate::broker::inbox::{DriverAnswer, Message};
-use crate::broker::registry::IssuedToken;
+use crate::broker::publications::IssuedToken;
 use crate::testing::{Site, answer, get, name, peer, soon, token};
 
 const ACCOUNTS: &str = "

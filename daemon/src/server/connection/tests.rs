@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::broker::inbox::{AnswerSender, DriverAnswer, Message};
-use crate::broker::registry::IssuedToken;
+use crate::broker::publications::IssuedToken;
 use crate::testing::{OWNER, Site, get, name, peer, requests, token};
 use tokend_process::clock::Clock;
 use tokend_process::clock::testing::FakeClock;
