@@ -3,6 +3,8 @@
 //! Owns the connection and its deadlines. A connection on which anything went wrong is closed and never used
 //! again, so that a late answer cannot be taken for that of another request.
 
+mod watch;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use zeroize::Zeroizing;
 use crate::error::QUEUE_IS_FULL;
 use crate::exchange::{self, Call, HELLO, Pages};
 use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, clock};
+
+pub use watch::BlockingWatch;
 
 /// A client that blocks the calling thread.
 ///

@@ -331,6 +331,7 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Done { .. } => "a confirmation",
         Response::Whoami(_) => "a description of the caller",
         Response::Diagnosis(_) => "a diagnosis",
+        Response::Retired { .. } | Response::Unavailable(_) => "a part of a watch",
         _ => "an answer of a kind that only a newer client knows",
     };
     ClientError::protocol(format!("got {found} instead of {wanted}"))

@@ -18,16 +18,18 @@ mod nonblocking;
 mod options;
 mod socket;
 mod start;
+mod watch;
 
 #[cfg(feature = "async")]
 pub use authorized::{ApiError, AuthorizedError};
-pub use blocking::BlockingClient;
+pub use blocking::{BlockingClient, BlockingWatch};
 pub use error::ClientError;
 #[cfg(feature = "async")]
-pub use nonblocking::{Client, MAX_IN_FLIGHT};
+pub use nonblocking::{Client, MAX_IN_FLIGHT, Watch};
 pub use options::{Deadlines, GetOptions, Patience};
 pub use socket::SocketPath;
 pub use start::how_to_start;
+pub use watch::{WatchEvent, WatchOptions};
 
 pub use tokend_proto::{
     AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Executable,

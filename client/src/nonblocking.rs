@@ -3,6 +3,7 @@
 //! Owns which connection is in use and when to make another. The traffic on a connection is `link`'s.
 
 mod link;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath};
 
 pub use link::MAX_IN_FLIGHT;
 use link::{Failure, Link};
+pub use watch::Watch;
 
 /// An async client; cloning it shares the connection.
 ///

@@ -24,6 +24,7 @@ mod release;
 mod reload;
 mod status;
 mod token;
+mod watch;
 mod whoami;
 
 use std::time::Duration;
@@ -36,7 +37,7 @@ use done::Done;
 pub(crate) use entry::is_denial;
 use list::list;
 pub(crate) use parts::Requests;
-pub(crate) use release::{Answered, Release, Reply};
+pub(crate) use release::{Release, Reply, Waited, watching};
 
 impl Requests {
     /// Answers a request that the peer may make, or passes it on. Reached through `answer`, which counts and records.

@@ -128,6 +128,15 @@ pub enum Request {
     },
     /// What the daemon sees of the peer, and what it may do. Answered by [`Response::Whoami`].
     Whoami,
+    /// The account's access token now, and each newer one as it comes, until the watch ends. Answered under one id by
+    /// [`Response::Token`], [`Response::Retired`] and [`Response::Unavailable`] in any number; [`Response::Fault`]
+    /// ends it.
+    Watch {
+        /// Whose token.
+        account: AccountName,
+        /// How long each token must still live when it comes; `None` leaves it to the daemon.
+        min_validity_ms: Option<u64>,
+    },
     /// A kind of request of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),
@@ -157,6 +166,7 @@ impl Request {
             Self::Login { .. } => RequestKind::Login,
             Self::Forget { .. } => RequestKind::Forget,
             Self::Whoami => RequestKind::Whoami,
+            Self::Watch { .. } => RequestKind::Watch,
             Self::Diagnose { .. } => RequestKind::Diagnose,
             Self::Metrics { .. } => RequestKind::Metrics,
             Self::Other(_) => RequestKind::Other,
@@ -183,6 +193,7 @@ impl Request {
             | Self::Refresh { account, .. }
             | Self::Reject { account, .. }
             | Self::Login { account, .. }
+            | Self::Watch { account, .. }
             | Self::Forget { account } => Some(account),
             Self::Status { account, .. } | Self::Diagnose { account, .. } => account.as_ref(),
             Self::Hello { .. }
@@ -225,7 +236,7 @@ pub enum Response {
         /// The daemon and its version, for people.
         daemon: String,
     },
-    /// A token, to [`Request::Get`], [`Request::Refresh`] and [`Request::Reject`].
+    /// A token, to [`Request::Get`], [`Request::Refresh`], [`Request::Reject`] and [`Request::Watch`].
     Token(Token),
     /// One page, to [`Request::Status`].
     Status(StatusPage),
@@ -236,7 +247,7 @@ pub enum Response {
         /// A lower-case fragment for people, without any secret.
         message: String,
     },
-    /// It failed.
+    /// It failed. Of [`Request::Watch`] it is the end.
     Fault(Fault),
     /// One page, to [`Request::Diagnose`].
     Diagnosis(DiagnosisPage),
@@ -244,6 +255,14 @@ pub enum Response {
     Metrics(MetricsPage),
     /// What the peer is to the daemon, to [`Request::Whoami`].
     Whoami(Box<Whoami>),
+    /// The token that a watch delivered last is not served any more: it has expired, was refused by an API, or was
+    /// forgotten. To [`Request::Watch`], which goes on.
+    Retired {
+        /// The grant of that token.
+        grant: u64,
+    },
+    /// There is no token at present, and why. To [`Request::Watch`], which goes on: a token follows when there is one.
+    Unavailable(Fault),
     /// A kind of answer of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),

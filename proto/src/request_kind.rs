@@ -28,6 +28,8 @@ pub enum RequestKind {
     Diagnose,
     /// [`Request::Whoami`](crate::Request::Whoami).
     Whoami,
+    /// [`Request::Watch`](crate::Request::Watch).
+    Watch,
     /// [`Request::Other`](crate::Request::Other): a kind of request of a newer release.
     Other,
     /// [`Request::Hello`](crate::Request::Hello), which begins a connection.
@@ -36,7 +38,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Get,
         Self::Status,
         Self::List,
@@ -48,6 +50,7 @@ impl RequestKind {
         Self::Metrics,
         Self::Diagnose,
         Self::Whoami,
+        Self::Watch,
         Self::Other,
         Self::Hello,
     ];
@@ -66,6 +69,7 @@ impl RequestKind {
             Self::Metrics => "metrics",
             Self::Diagnose => "diagnose",
             Self::Whoami => "whoami",
+            Self::Watch => "watch",
             Self::Other => "other",
             Self::Hello => "hello",
         }

@@ -18,6 +18,7 @@ impl ServerFrame {
         }
         let response = match self.response {
             Response::Fault(fault) => Response::Fault(fault.for_version(version)),
+            Response::Unavailable(fault) => Response::Unavailable(fault.for_version(version)),
             Response::Status(mut page) => {
                 for status in &mut page.accounts {
                     status.say_in(version);
@@ -32,6 +33,7 @@ impl ServerFrame {
             | Response::Done { .. }
             | Response::Metrics(_)
             | Response::Whoami(_)
+            | Response::Retired { .. }
             | Response::Other(_)) => other,
         };
         Self { response, ..self }

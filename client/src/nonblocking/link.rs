@@ -273,7 +273,7 @@ async fn flush(wires: &Wires) -> Result<std::convert::Infallible, ClientError> {
 }
 
 /// The daemon did not accept the connection in time, or accepted it and did not greet.
-fn late(path: &SocketPath, limit: Duration, connected: bool) -> ClientError {
+pub(super) fn late(path: &SocketPath, limit: Duration, connected: bool) -> ClientError {
     let path = path.as_path().to_owned();
     match connected {
         true => ClientError::Silent { path, limit },
@@ -285,7 +285,7 @@ fn late(path: &SocketPath, limit: Duration, connected: bool) -> ClientError {
 }
 
 /// Connects and greets; sets `connected` once the connection is made.
-async fn greeted(
+pub(super) async fn greeted(
     path: &SocketPath,
     connected: &mut bool,
 ) -> Result<(Stream, FrameBuffer), ClientError> {
@@ -334,7 +334,7 @@ async fn connect(path: &SocketPath) -> io::Result<Stream> {
     }
 }
 
-async fn next_frame(
+pub(super) async fn next_frame(
     stream: &Stream,
     received: &mut FrameBuffer,
 ) -> Result<ServerFrame, ClientError> {

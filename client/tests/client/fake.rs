@@ -26,6 +26,10 @@ use tokend_proto::{
 pub(crate) enum Act {
     /// Answers it.
     Reply(Response),
+    /// Answers it several times.
+    Replies(Vec<Response>),
+    /// The same, and closes.
+    RepliesAndClose(Vec<Response>),
     /// Answers it with another id.
     ReplyAs(u64, Response),
     /// Sends these bytes instead of a frame.
@@ -197,6 +201,8 @@ impl Act {
                 return !frame(id, response).iter().any(gone);
             }
             Self::Reply(response) => (frame(id, response), true),
+            Self::Replies(responses) => (frames(id, responses), true),
+            Self::RepliesAndClose(responses) => (frames(id, responses), false),
             Self::ReplyAs(id, response) => (frame(RequestId(id), response), true),
             Self::Raw(bytes) => (bytes, true),
             Self::Half(response) => {
@@ -211,6 +217,11 @@ impl Act {
         // A client that gave up meanwhile is not the daemon's problem.
         stream.write_all(&bytes).is_ok() && goes_on
     }
+}
+
+fn frames(id: RequestId, responses: Vec<Response>) -> Vec<u8> {
+    let each = responses.into_iter().map(|response| frame(id, response));
+    each.flatten().collect()
 }
 
 fn frame(id: RequestId, response: Response) -> Vec<u8> {

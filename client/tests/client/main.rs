@@ -12,3 +12,4 @@ mod fake;
 #[cfg(feature = "async")]
 mod nonblocking;
 mod tomorrow;
+mod watch;

@@ -32,6 +32,7 @@ pub struct Counters {
     /// Duration of a `get` that waits for a token.
     pub(super) get_waited: Histogram,
     pub(super) connections: AtomicU64,
+    pub(super) watches: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) stored: AtomicU64,
@@ -82,6 +83,10 @@ pub(super) struct Histogram {
 #[derive(Debug)]
 pub struct Connected(Arc<Counters>);
 
+/// A watch, until it is dropped.
+#[derive(Debug)]
+pub struct Watched(Arc<Counters>);
+
 impl Counters {
     /// Starts to count.
     pub fn new(wall_ms: i64) -> Arc<Self> {
@@ -117,6 +122,12 @@ impl Counters {
         self.accepted.fetch_add(1, Relaxed);
         self.connections.fetch_add(1, Relaxed);
         Connected(Arc::clone(self))
+    }
+
+    /// A watch has begun.
+    pub fn watched(self: &Arc<Self>) -> Watched {
+        self.watches.fetch_add(1, Relaxed);
+        Watched(Arc::clone(self))
     }
 
     /// A connection was refused.
@@ -169,7 +180,7 @@ impl Counters {
 impl Answers {
     /// `None` for a fault of a newer release, which this daemon never returns: it has no counter.
     fn counter(&self, response: &Response) -> Option<&AtomicU64> {
-        let Response::Fault(fault) = response else {
+        let (Response::Fault(fault) | Response::Unavailable(fault)) = response else {
             return Some(&self.ok);
         };
         let known = FaultCode::ALL.iter().position(|own| *own == fault.code);
@@ -192,6 +203,12 @@ impl Histogram {
         }
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanos.fetch_add(nanos, Relaxed);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.watches.fetch_sub(1, Relaxed);
     }
 }
 

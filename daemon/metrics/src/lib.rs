@@ -10,6 +10,6 @@ mod lines;
 mod sample;
 mod text;
 
-pub use counters::{Counters, Found, Tried};
+pub use counters::{Counters, Found, Tried, Watched};
 pub use sample::Sample;
 pub use text::{At, MetricsSnapshot, head};

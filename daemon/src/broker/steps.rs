@@ -217,7 +217,9 @@ impl Task {
         };
         let token = self.issue(account, &publication).map(Arc::new);
         if let Some(entry) = self.accounts.entry_mut(account) {
-            self.registry.publications().retire(account, &entry.served.cell);
+            self.registry
+                .publications()
+                .retire(account, &entry.served.cell);
             entry.laid_aside = token;
         }
     }

@@ -99,7 +99,7 @@ impl<'r, 's> Subject<'r, 's> {
 /// The permission that decides about a request, and another that the content of its answer depends on.
 fn permissions(request: &Request) -> (Permission, Option<Permission>) {
     match request {
-        Request::Get { .. } => (Permission::Get, None),
+        Request::Get { .. } | Request::Watch { .. } => (Permission::Get, None),
         Request::Reject { .. } => (Permission::Reject, Some(Permission::Get)),
         Request::Refresh { .. } => (Permission::Refresh, Some(Permission::Get)),
         Request::Login { .. } => (Permission::Login, None),

@@ -100,7 +100,7 @@ impl Requests {
 }
 
 /// `waits` are how long the client may wait for the rate limit, and how long altogether, in milliseconds.
-fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
+pub(super) fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
     let (wait_ms, timeout_ms) = waits;
     let bounded = |ms| Duration::from_millis(ms).min(LONGEST_WAIT);
     let answer_by = now.after(bounded(timeout_ms));

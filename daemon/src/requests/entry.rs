@@ -33,7 +33,9 @@ impl Entry {
             return None;
         }
         let kind = match request {
-            Request::Get { .. } | Request::Reject { .. } => AuditEvent::Release,
+            Request::Get { .. } | Request::Reject { .. } | Request::Watch { .. } => {
+                AuditEvent::Release
+            }
             Request::Refresh { .. } => AuditEvent::Refresh,
             Request::Login { .. } => AuditEvent::Login,
             Request::Forget { .. } => AuditEvent::Forget,
@@ -43,6 +45,9 @@ impl Entry {
         };
         let min_validity_ms = match request {
             Request::Get {
+                min_validity_ms, ..
+            }
+            | Request::Watch {
                 min_validity_ms, ..
             } => *min_validity_ms,
             _ => None,
@@ -109,7 +114,7 @@ impl Entry {
     ) -> Response {
         self.closed = true;
         match &response {
-            Response::Fault(fault) => {
+            Response::Fault(fault) | Response::Unavailable(fault) => {
                 let outcome = Outcome::Fault(fault.code);
                 let kind = self.kind_of(fault);
                 let is_look = kind == AuditEvent::Denial && !is_denial(fault);

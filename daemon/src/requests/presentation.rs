@@ -19,12 +19,22 @@ impl Requests {
         token: &IssuedToken,
         now: Timestamp,
     ) -> Token {
-        let mut shown = wire_token(token, now, &self.clock);
-        if let Some(present) = served.account.dialect.present() {
-            shown.token_type = present.to_owned();
-        }
-        shown
+        presentable(served, token, now, &self.clock)
     }
+}
+
+/// The token in the form that the dialect describes.
+pub(super) fn presentable(
+    served: &ServedAccount,
+    token: &IssuedToken,
+    now: Timestamp,
+    clock: &Clock,
+) -> Token {
+    let mut shown = wire_token(token, now, clock);
+    if let Some(present) = served.account.dialect.present() {
+        shown.token_type = present.to_owned();
+    }
+    shown
 }
 
 pub(super) fn wire_token(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {

@@ -13,7 +13,7 @@ use super::admission::{Admitted, Refused, Rules};
 use super::done::{Done, died};
 use super::entry::{Entry, unrecorded};
 use super::parts::Requests;
-use super::release::{Answered, Reply, Terms};
+use super::release::{Answered, Reply, Terms, Waited, watching};
 use tokend_metrics::Found;
 
 impl Requests {
@@ -27,6 +27,17 @@ impl Requests {
         began: Duration,
     ) -> Reply {
         let counted = (request.kind(), began);
+        let is_watch = matches!(request, Request::Watch { .. });
+        let decided = match decided {
+            Ok(admitted) if is_watch => match admitted.account {
+                // Each of its answers has a record of its own.
+                Some(served) => {
+                    return Reply::Pending(watching(self.watch(served, peer, admitted, request)));
+                }
+                None => Ok(admitted),
+            },
+            decided => decided,
+        };
         let reply = self.recorded(peer, request, decided, counted);
         if let Reply::Ready(response) = &reply {
             self.count(counted, response, Found::Held);
@@ -66,12 +77,14 @@ impl Requests {
         };
         let decided = admitted.carried();
         let is_act = entry.as_ref().is_some_and(Entry::is_act);
-        let answered = move |response, decided, entry| Answered {
-            response,
-            decided,
-            terms,
-            entry,
-            counted,
+        let answered = move |response, decided, entry| {
+            Waited::Answer(Box::new(Answered {
+                response,
+                decided,
+                terms,
+                entry,
+                counted,
+            }))
         };
         if !is_act {
             return Reply::Pending(Box::pin(

@@ -14,6 +14,8 @@ use super::admission::{Admitted, Carried};
 use super::entry::Entry;
 use super::parts::Requests;
 use super::presentation::new_token;
+use super::refusal::gone;
+use super::watch::{Look, Watch};
 use crate::broker::registry::Snapshot;
 use tokend_metrics::Found;
 
@@ -43,15 +45,26 @@ pub(crate) struct Answered {
 pub(crate) enum Reply {
     Ready(Response),
     /// The request is in progress; the future ends with the answer, which may leave only by [`Requests::release`].
-    Pending(Pin<Box<dyn Future<Output = Answered> + Send>>),
+    Pending(Pin<Box<dyn Future<Output = Waited> + Send>>),
+}
+
+/// What a wait ended with.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    /// The answer.
+    Answer(Box<Answered>),
+    /// A watch has a reason to look at its token.
+    Watch(Box<Watch>),
 }
 
 /// The fate of an answer that was waited for.
 #[derive(Debug)]
 pub(crate) enum Release {
     /// Another configuration is in force, and a new decision needs these facts about the peer first.
-    NeedFacts(Needs, Box<Answered>),
+    NeedFacts(Needs, Box<Waited>),
     Answer(Response),
+    /// This may be sent now, if there is anything; [`watching`] is how the watch goes on.
+    Part(Option<Response>, Box<Watch>),
     /// Another configuration is in force: the request is to be answered from the beginning.
     Again(Box<Request>),
 }
@@ -71,21 +84,50 @@ impl Answered {
         let (rules, account) = (&self.decided.rules, self.decided.account.as_deref());
         Entry::close(self.entry, rules, account, self.response)
     }
+}
+
+impl Waited {
+    /// The answer by the configuration that decided, whichever is in force by now.
+    #[cfg(test)]
+    pub(crate) fn unchecked(self) -> Response {
+        match self {
+            Self::Answer(answered) => answered.close(),
+            Self::Watch(watch) => panic!("no answer: {watch:?}"),
+        }
+    }
 
     /// The same, without the result: a new decision needs more facts about the peer, and they cannot be read now.
     pub(crate) fn put_off(self, fault: Fault) -> Self {
-        Self {
-            response: Response::Fault(fault),
-            terms: Terms::Act,
-            ..self
+        match self {
+            Self::Answer(answered) => Self::Answer(Box::new(Answered {
+                response: Response::Fault(fault),
+                terms: Terms::Act,
+                ..*answered
+            })),
+            Self::Watch(mut watch) => {
+                watch.put_off(fault);
+                Self::Watch(watch)
+            }
         }
     }
+}
+
+/// A watch until its next reason to look.
+pub(crate) fn watching(mut watch: Box<Watch>) -> Pin<Box<dyn Future<Output = Waited> + Send>> {
+    Box::pin(async move {
+        watch.wait().await;
+        Waited::Watch(watch)
+    })
 }
 
 impl Requests {
     /// Releases an answer that was waited for: decides again if another configuration is in force. The caller keeps that configuration in
     /// force until the answer is sent.
-    pub(crate) fn release(&self, peer: &Peer, mut answered: Answered) -> Release {
+    pub(crate) fn release(&self, peer: &Peer, waited: Waited) -> Release {
+        let mut answered = match waited {
+            Waited::Answer(answered) => *answered,
+            Waited::Watch(watch) => return self.release_part(peer, watch),
+        };
         let snapshot = self.registry.snapshot();
         if snapshot.number() != answered.decided.under {
             match answered.terms {
@@ -94,7 +136,10 @@ impl Requests {
                 Terms::Token => {
                     let needs = answered.decided.lacks(&snapshot, peer);
                     if !needs.is_empty() {
-                        return Release::NeedFacts(needs, Box::new(answered));
+                        return Release::NeedFacts(
+                            needs,
+                            Box::new(Waited::Answer(Box::new(answered))),
+                        );
                     }
                     decide_again(&snapshot, peer, &mut answered);
                 }
@@ -116,6 +161,59 @@ impl Requests {
         let took = self.clock.since_boot().saturating_sub(began);
         let counters = self.metrics.counters();
         counters.answered(which, response, found, took);
+    }
+
+    /// Releases what a watch has to tell, under the same conditions. Each token has a record of its own.
+    fn release_part(&self, peer: &Peer, mut watch: Box<Watch>) -> Release {
+        let snapshot = self.registry.snapshot();
+        let mut look = Look::Nothing;
+        if let Some(fault) = watch.is_put_off() {
+            look = Look::End(fault);
+        } else if snapshot.number() != watch.decided.under {
+            let needs = watch.decided.lacks(&snapshot, peer);
+            if !needs.is_empty() {
+                return Release::NeedFacts(needs, Box::new(Waited::Watch(watch)));
+            }
+            look = match watch.decided.again(&snapshot, peer) {
+                Some(Ok(admitted)) => watch.goes_on(admitted.carried()),
+                Some(Err(refused)) => Look::End(*refused.fault),
+                None => Look::End(gone()),
+            };
+        }
+        if matches!(look, Look::Nothing) {
+            look = watch.look(self.clock.steady());
+        }
+        let response = match look {
+            Look::Nothing => return Release::Part(None, watch),
+            Look::Part(response) => self.close_part(peer, &watch, response),
+            Look::End(fault) => {
+                let ended = self.close_part(peer, &watch, Response::Fault(fault));
+                return Release::Answer(ended);
+            }
+        };
+        // A token whose release cannot be recorded does not leave. The watch goes on until it can.
+        let response = match response {
+            Response::Fault(fault) => match watch.not_released(fault) {
+                Look::Part(unavailable) => Some(unavailable),
+                Look::Nothing | Look::End(_) => None,
+            },
+            response => Some(response),
+        };
+        Release::Part(response, watch)
+    }
+
+    /// Counts and records an answer of a watch.
+    fn close_part(&self, peer: &Peer, watch: &Watch, response: Response) -> Response {
+        let response = match response {
+            Response::Retired { .. } => response,
+            response => {
+                let Carried { rules, account, .. } = &watch.decided;
+                Entry::close(watch.entry(peer), rules, account.as_deref(), response)
+            }
+        };
+        let counters = self.metrics.counters();
+        counters.answered(RequestKind::Watch, &response, Found::Waited, Duration::ZERO);
+        response
     }
 }
 

@@ -27,7 +27,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::broker::registry::VisibleAccounts;
 use crate::requests::budget::{cost_of, cost_of_answer};
-use crate::requests::{Admission, Answered, Release, Reply, Requests, is_denial};
+use crate::requests::{Admission, Release, Reply, Requests, Waited, is_denial, watching};
 use tokend_peer::Connection;
 use tokend_process::stack;
 
@@ -59,7 +59,7 @@ pub(crate) enum Ended {
     Broken(#[from] io::Error),
 }
 
-type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Answered)> + Send>>>;
+type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Waited)> + Send>>>;
 
 /// Serves one connection of a peer until it ends. It was accepted this many milliseconds after boot.
 pub(crate) async fn serve<S>(
@@ -118,7 +118,7 @@ struct Session<S> {
     /// How many of its bytes the peer has taken.
     written: usize,
     /// The answer that was waited for and is about to be sent.
-    late: Option<(RequestId, Answered)>,
+    late: Option<(RequestId, Waited)>,
     asked: Option<(RequestId, Request)>,
     /// A refusal that is about to be sent with the probable name.
     hint: Option<(RequestId, Fault, AccountName)>,
@@ -218,6 +218,12 @@ where
                     return Ok(Taken::Lacks(needs));
                 }
                 Release::Answer(response) => self.answer(id, response)?,
+                Release::Part(response, watch) => {
+                    if let Some(response) = response {
+                        self.answer(id, response)?;
+                    }
+                    waiting.push(Box::pin(async move { (id, watching(watch).await) }));
+                }
                 Release::Again(request) => self.asked = Some((id, *request)),
             }
         }
@@ -295,7 +301,10 @@ where
         }
         let is_light = matches!(
             request,
-            Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. }
+            Request::Get { .. }
+                | Request::Reject { .. }
+                | Request::Refresh { .. }
+                | Request::Watch { .. }
         );
         self.left = self.left.saturating_sub(if is_light { 1 } else { HEAVY });
         self.spend(cost_of(&request));

@@ -51,6 +51,10 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
             after: Some(cursor()),
         },
         Request::Whoami,
+        Request::Watch {
+            account: name("ads"),
+            min_validity_ms: Some(60_000),
+        },
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -96,6 +100,8 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
             next: Some(cursor()),
         }),
         Response::Whoami(Box::new(whoami())),
+        Response::Retired { grant: 7 },
+        Response::Unavailable(fault()),
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -121,6 +127,8 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Whoami(_) => "whoami",
         Response::Diagnosis(_) => "diagnosis",
         Response::Metrics(_) => "metrics",
+        Response::Retired { .. } => "retired",
+        Response::Unavailable(_) => "unavailable",
         _ => panic!("a new variant needs its name here"),
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::{Ended, Rest, Session, Waiting};
-use crate::requests::Answered;
+use crate::requests::Waited;
 use crate::requests::budget::Wait;
 use tokend_peer::Connection;
 
@@ -71,7 +71,7 @@ where
     pub(super) async fn next_or_gone(
         &mut self,
         waiting: &mut Waiting,
-    ) -> Result<Option<(RequestId, Answered)>, Ended> {
+    ) -> Result<Option<(RequestId, Waited)>, Ended> {
         loop {
             match timeout(PRESENCE_CHECK, waiting.next()).await {
                 Ok(late) => return Ok(late),

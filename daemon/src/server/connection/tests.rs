@@ -3,6 +3,7 @@
 mod reloads;
 mod rests;
 mod versions;
+mod watches;
 
 use std::sync::atomic::Ordering;
 

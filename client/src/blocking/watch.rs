@@ -1,0 +1,95 @@
+//! A watch on a connection of its own.
+//!
+//! Owns that connection until the watch ends. It is never used for anything else, and it is not made again when it is lost.
+
+use std::time::Duration;
+
+use tokend_proto::{ClientFrame, RequestId, Response, ServerFrame};
+
+use super::{BlockingClient, Connection, Deadline};
+use crate::exchange::HELLO;
+use crate::watch::{WatchEvent, WatchOptions};
+use crate::{ClientError, clock};
+
+/// The id of the only request of the connection.
+const ID: RequestId = RequestId(1);
+
+/// A stream of an account's tokens; see [`BlockingClient::watch`]. Dropping it ends the watch.
+#[derive(Debug)]
+pub struct BlockingWatch {
+    connection: Connection,
+    /// Why it ended, once it has.
+    ended: Option<ClientError>,
+}
+
+impl BlockingClient {
+    /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
+    ///
+    /// The connection is not made again when it is lost, as when the daemon is restarted: watch again then, and expect
+    /// the same token once more.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
+    /// the first thing that the watch tells.
+    pub fn watch(&self, options: &WatchOptions) -> Result<BlockingWatch, ClientError> {
+        let deadline = Deadline::of(clock::now(), self.deadlines.answer);
+        let limit = self.deadlines.connect.min(deadline.left()?);
+        let mut connection = Connection::open(&self.path, limit)?;
+        let frame = ClientFrame {
+            id: ID,
+            request: options.request(),
+        };
+        connection
+            .greet(Some(&frame), deadline, &self.path)
+            .map_err(|failure| failure.error)?;
+        Ok(BlockingWatch {
+            connection,
+            ended: None,
+        })
+    }
+}
+
+impl BlockingWatch {
+    /// Waits for what happens next, without a limit.
+    ///
+    /// # Errors
+    /// The watch is over: [`ClientError::Fault`] carries the daemon's reason, such as a right that was taken away;
+    /// [`ClientError::Lost`] means that the connection ended. Then every further call gives the same error.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator could not tell the end from an error"
+    )]
+    pub fn next(&mut self) -> Result<WatchEvent, ClientError> {
+        loop {
+            if let Some(event) = self.next_within(Duration::MAX)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// The same, within this time; `None` when nothing happened.
+    ///
+    /// # Errors
+    /// As [`BlockingWatch::next`].
+    pub fn next_within(&mut self, limit: Duration) -> Result<Option<WatchEvent>, ClientError> {
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
+        }
+        let event = match self.connection.receive(Deadline::of(clock::now(), limit)) {
+            Err(ClientError::TimedOut { .. }) => return Ok(None),
+            Ok(ServerFrame { id, response }) if id == ID => WatchEvent::of(response),
+            Ok(ServerFrame {
+                id: HELLO,
+                response: Response::Fault(fault),
+            }) => Err(fault.into()),
+            Ok(ServerFrame { id, .. }) => Err(ClientError::protocol(format!(
+                "it answers request {}, which was not asked",
+                id.0
+            ))),
+            Err(error) => Err(error),
+        };
+        event
+            .map(Some)
+            .inspect_err(|error| self.ended = Some(error.clone()))
+    }
+}

@@ -1,0 +1,84 @@
+//! A watch on a connection of its own.
+//!
+//! Owns that connection until the watch ends. It is never used for anything else, and it is not made again when it is lost.
+
+use interprocess::os::unix::uds_local_socket::tokio::Stream;
+use tokend_proto::{ClientFrame, FrameBuffer, RequestId, Response, ServerFrame, encode};
+use tokio::time::timeout;
+
+use super::Client;
+use super::link::{greeted, late, next_frame};
+use crate::ClientError;
+use crate::exchange::HELLO;
+use crate::watch::{WatchEvent, WatchOptions};
+
+/// The id of the only request of the connection.
+const ID: RequestId = RequestId(1);
+
+/// A stream of an account's tokens; see [`Client::watch`]. Dropping it ends the watch.
+#[derive(Debug)]
+pub struct Watch {
+    stream: Stream,
+    received: FrameBuffer,
+    /// Why it ended, once it has.
+    ended: Option<ClientError>,
+}
+
+impl Client {
+    /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
+    ///
+    /// The connection is not made again when it is lost, as when the daemon is restarted: watch again then, and expect
+    /// the same token once more.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
+    /// the first thing that the watch tells.
+    pub async fn watch(&self, options: &WatchOptions) -> Result<Watch, ClientError> {
+        let (path, limit) = (&self.shared.path, self.deadlines().connect);
+        let mut connected = false;
+        let opened = timeout(limit, greeted(path, &mut connected)).await;
+        let (stream, received) = opened.map_err(|_elapsed| late(path, limit, connected))??;
+        let frame = ClientFrame {
+            id: ID,
+            request: options.request(),
+        };
+        let mut bytes = Vec::new();
+        encode(&frame, &mut bytes)?;
+        // A connection that has carried a greeting and nothing else has room for one request.
+        match stream.inner().try_write(&bytes) {
+            Ok(count) if count == bytes.len() => Ok(Watch {
+                stream,
+                received,
+                ended: None,
+            }),
+            Ok(_) => Err(ClientError::lost("the daemon reads nothing")),
+            Err(error) => Err(ClientError::broken(&error)),
+        }
+    }
+}
+
+impl Watch {
+    /// Waits for what happens next. Dropping the future is safe: nothing is lost.
+    ///
+    /// # Errors
+    /// The watch is over: [`ClientError::Fault`] carries the daemon's reason, such as a right that was taken away;
+    /// [`ClientError::Lost`] means that the connection ended. Then every further call gives the same error.
+    pub async fn next(&mut self) -> Result<WatchEvent, ClientError> {
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
+        }
+        let event = match next_frame(&self.stream, &mut self.received).await {
+            Ok(ServerFrame { id, response }) if id == ID => WatchEvent::of(response),
+            Ok(ServerFrame {
+                id: HELLO,
+                response: Response::Fault(fault),
+            }) => Err(fault.into()),
+            Ok(ServerFrame { id, .. }) => Err(ClientError::protocol(format!(
+                "it answers request {}, which was not asked",
+                id.0
+            ))),
+            Err(error) => Err(error),
+        };
+        event.inspect_err(|error| self.ended = Some(error.clone()))
+    }
+}

@@ -1,0 +1,72 @@
+//! What a watch is asked for, and what it tells.
+//!
+//! Shared by both clients. It never does I/O.
+
+use std::time::Duration;
+
+use tokend_proto::{AccountName, Fault, Request, Response, Token};
+
+use crate::ClientError;
+use crate::options::millis;
+
+/// What [`watch`](crate::BlockingClient::watch) asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchOptions {
+    /// Whose tokens.
+    pub account: AccountName,
+    /// How long each token must still live when it comes; `None` leaves it to the daemon's configuration.
+    pub min_validity: Option<Duration>,
+}
+
+impl WatchOptions {
+    /// Any token the daemon thinks good.
+    pub fn new(account: AccountName) -> Self {
+        Self {
+            account,
+            min_validity: None,
+        }
+    }
+
+    /// Demands that each token lives at least this long when it comes.
+    #[must_use]
+    pub fn min_validity(self, min_validity: Duration) -> Self {
+        Self {
+            min_validity: Some(min_validity),
+            ..self
+        }
+    }
+
+    pub(crate) fn request(&self) -> Request {
+        Request::Watch {
+            account: self.account.clone(),
+            min_validity_ms: self.min_validity.map(millis),
+        }
+    }
+}
+
+/// What happened to a token that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WatchEvent {
+    /// This is the account's token from now on.
+    Token(Token),
+    /// The token that came last must not be used any more: it has expired, was refused by an API, or was forgotten.
+    Retired,
+    /// There is no token at present, for this reason. One follows when there is one again.
+    Unavailable(Fault),
+}
+
+impl WatchEvent {
+    pub(crate) fn of(response: Response) -> Result<Self, ClientError> {
+        match response {
+            Response::Token(token) => Ok(Self::Token(token)),
+            Response::Retired { .. } => Ok(Self::Retired),
+            Response::Unavailable(fault) => Ok(Self::Unavailable(fault)),
+            Response::Fault(fault) => Err(fault.into()),
+            _ => Err(ClientError::protocol(
+                "it answers a watch with something else",
+            )),
+        }
+    }
+}
