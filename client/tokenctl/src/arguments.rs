@@ -9,6 +9,7 @@ mod options;
 #[cfg(test)]
 mod page;
 mod usage_error;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use options::{
     account, account_arg, duration, duration_arg, flag, json_arg, optional_account, patient,
     print_arg, with_patience,
 };
+pub(crate) use watch::Watch;
 
 use crate::failure::Failure;
 use crate::help;
@@ -42,6 +44,7 @@ pub(crate) enum Command {
     Help(String),
     Get(Get),
     Exec(Exec),
+    Watch(Watch),
     Status(Status),
     List(List),
     Whoami(Whoami),
@@ -151,6 +154,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     let command = match matches.subcommand() {
         Some(("get", matches)) => Command::Get(get::read(matches)?),
         Some(("exec", matches)) => Command::Exec(exec::read(matches)?),
+        Some(("watch", matches)) => Command::Watch(watch::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -229,6 +233,9 @@ pub(crate) fn grammar() -> clap::Command {
             command("exec", help::EXEC)
                 .after_help(help::EXEC_AFTER)
                 .defer(exec::grammar),
+            command("watch", help::WATCH)
+                .after_help(help::WATCH_AFTER)
+                .defer(watch::grammar),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
                 .defer(with_status),

@@ -18,7 +18,10 @@ use crate::arguments::{
 use crate::failure::{Exit, Failure};
 use crate::trust;
 use crate::who_answered::Daemon;
-use crate::{clock, completion, doctor, exec, input, output, status, token, watch, whoami, words};
+use crate::{
+    clock, completion, doctor, exec, input, output, status, token, token_watch, watch, whoami,
+    words,
+};
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -28,6 +31,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Help(text) => output::print(text.as_bytes()),
         Command::Get(options) => get(socket, options),
         Command::Exec(options) => run_with_tokens(socket, &options),
+        Command::Watch(options) => token_watch::run(socket, options),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
         Command::Whoami(options) => show_caller(socket, &options),

@@ -12,7 +12,7 @@ use tokend_client::{ClientError, Fault, FaultCode};
 
 use crate::words;
 
-/// The exit codes, after `sysexits.h`, with 79 added. They are a contract with scripts.
+/// The exit codes, after `sysexits.h`, with 79 added, and those of shells for a command that does not run. They are a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The command line is wrong.
@@ -31,7 +31,7 @@ pub(crate) enum Exit {
     Config = 78,
     /// Only a person can help: the account needs a login.
     LoginRequired = 79,
-    /// The command of `exec` cannot be run, as shells say it.
+    /// The command of `exec` or `watch --exec` cannot be run, as shells say it.
     NotRun = 126,
     /// There is no command of that name, as shells say it.
     NoCommand = 127,

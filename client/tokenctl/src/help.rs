@@ -12,6 +12,7 @@ Examples:
   vars=$(tokenctl get ads --format env) && eval \"$vars\"
                                                   export it as ACCESS_TOKEN
   printf %s \"$TOKEN\" | tokenctl reject ads        an API refused this token
+  tokenctl watch ads                              print each newer token as it comes
   tokenctl status                                 the state of every account
   tokenctl status --watch                         the same, kept up to date
   tokenctl doctor                                 what is wrong, and what to do about it
@@ -31,8 +32,8 @@ Exit codes:
   77  not allowed, or there is no such account that you may use
   78  the configuration is wrong, or names no such account
   79  login required: enter a credential for the account with `tokenctl login`
- 126  exec: the command cannot be run
- 127  exec: the command is not found
+ 126  exec, watch --exec: the command cannot be run
+ 127  exec, watch --exec: the command is not found
 
 Each error is one line that says what happened and indented lines that say what to do. An error that only a newer
 tokenctl knows ends with 75 and prints tokend's own message and advice.
@@ -87,6 +88,32 @@ Examples:
   tokenctl exec ads -- ./report
   tokenctl exec ads=ADS_TOKEN crm=CRM_TOKEN --min-validity 10m -- ./compare --all
   tokenctl exec --fd ads -- sh -c './report --token-file \"$ACCESS_TOKEN_FILE\"'";
+
+pub(crate) const WATCH: &str = "Print an account's token, and each newer one as it comes";
+
+pub(crate) const WATCH_AFTER: &str = "\
+Prints the token that is valid now, then one line for each newer token. While it runs, the token is renewed before it
+expires, within the rate limit. Everything else goes to standard error: that there is no token at present and why, that
+a token must not be used any more, that tokend is away. A restart of tokend does not end it.
+
+With --json one object a line on standard output, with event and account:
+  token         access_token, token_type, expires_at (RFC 3339, null if unknown)
+  retired       the token before must not be used any more: it has expired, or an API refused it
+  unavailable   code, message, advice: there is no token at present; one follows when there is
+  reconnecting  message: tokend is away; the token before stays in use until it expires
+A key or event that is not listed here is one of a newer tokenctl: ignore it.
+
+With --exec the command runs for each new token, with ACCESS_TOKEN, TOKEND_ACCOUNT and TOKEND_EXPIRES_AT (RFC 3339) in
+its environment. One runs at a time; of the tokens that come meanwhile only the newest gets its turn. A command that
+fails is reported on standard error, and the watch goes on.
+
+It ends when the right to the token is taken away (77), when the account is removed (77 or 78), when tokens never live
+as long as --min-validity (78), when the reader of the output has gone (74), and by SIGINT or SIGTERM as any program; a
+command that runs then is not stopped.
+
+Examples:
+  tokenctl watch ads --exec systemctl --user reload feed
+  tokenctl watch ads --json | while read -r line; do ...; done";
 
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 

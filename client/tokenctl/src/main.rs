@@ -18,6 +18,7 @@ mod prompt;
 mod secret_file;
 mod status;
 mod token;
+mod token_watch;
 mod trust;
 mod watch;
 mod who_answered;

@@ -13,6 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokend_client::{Presentation, Token};
 use zeroize::Zeroizing;
 
+pub(crate) use json::json_type;
+
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
 use parts::{cannot_stand, demand_plain, header, line};

@@ -256,7 +256,7 @@ impl Head {
         lines.histogram(&[("answered", "waited")], &counters.get_waited);
         self.metric("tokend_connections", "Connections that are open.")
             .line(&[], count(&counters.connections));
-        self.gauge("tokend_watches", "Watches that have not ended.")
+        self.metric("tokend_watches", "Watches that have not ended.")
             .line(&[], count(&counters.watches));
         let (accepted, refused) = (count(&counters.accepted), count(&counters.refused));
         self.metric("tokend_connections_total", "Connections that came.")

@@ -87,15 +87,6 @@ impl Answered {
 }
 
 impl Waited {
-    /// The answer by the configuration that decided, whichever is in force by now.
-    #[cfg(test)]
-    pub(crate) fn unchecked(self) -> Response {
-        match self {
-            Self::Answer(answered) => answered.close(),
-            Self::Watch(watch) => panic!("no answer: {watch:?}"),
-        }
-    }
-
     /// The same, without the result: a new decision needs more facts about the peer, and they cannot be read now.
     pub(crate) fn put_off(self, fault: Fault) -> Self {
         match self {

@@ -6,7 +6,7 @@ use tokend_policy::{Needs, Peer};
 use tokend_proto::{Request, Response};
 
 use super::admission::{Admission, Admitted, Refused, Subject};
-use super::{Answered, Requests};
+use super::{Requests, Waited};
 use crate::broker::registry::Snapshot;
 
 impl Requests {
@@ -29,9 +29,12 @@ impl Requests {
     }
 }
 
-impl Answered {
+impl Waited {
     /// The answer by the configuration that decided, whichever is in force by now.
     pub(crate) fn unchecked(self) -> Response {
-        self.close()
+        match self {
+            Self::Answer(answered) => answered.close(),
+            Self::Watch(watch) => panic!("no answer: {watch:?}"),
+        }
     }
 }

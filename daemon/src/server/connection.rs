@@ -219,9 +219,7 @@ where
                 }
                 Release::Answer(response) => self.answer(id, response)?,
                 Release::Part(response, watch) => {
-                    if let Some(response) = response {
-                        self.answer(id, response)?;
-                    }
+                    response.map_or(Ok(()), |it| self.answer(id, it))?;
                     waiting.push(Box::pin(async move { (id, watching(watch).await) }));
                 }
                 Release::Again(request) => self.asked = Some((id, *request)),
@@ -299,14 +297,11 @@ where
             self.asked = Some((id, request));
             return Ok(Some(Taken::NeedsVisible));
         }
-        let is_light = matches!(
-            request,
-            Request::Get { .. }
-                | Request::Reject { .. }
-                | Request::Refresh { .. }
-                | Request::Watch { .. }
-        );
-        self.left = self.left.saturating_sub(if is_light { 1 } else { HEAVY });
+        self.left = self.left.saturating_sub(match request {
+            Request::Get { .. } | Request::Watch { .. } => 1,
+            Request::Reject { .. } | Request::Refresh { .. } => 1,
+            _ => HEAVY,
+        });
         self.spend(cost_of(&request));
         let is_stranger = decided.as_ref().is_err_and(|it| it.is_stranger) && self.hints > 0;
         let named = request.account().filter(|_| is_stranger).cloned();

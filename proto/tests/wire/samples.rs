@@ -51,10 +51,7 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
             after: Some(cursor()),
         },
         Request::Whoami,
-        Request::Watch {
-            account: name("ads"),
-            min_validity_ms: Some(60_000),
-        },
+        watch(),
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -66,6 +63,13 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
         )
     };
     (0..).zip(requests).map(frame).collect()
+}
+
+fn watch() -> Request {
+    Request::Watch {
+        account: name("ads"),
+        min_validity_ms: Some(60_000),
+    }
 }
 
 /// A name and a frame for each variant of [`Response`].

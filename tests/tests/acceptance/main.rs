@@ -28,4 +28,5 @@ mod secrecy;
 mod sharing;
 mod stage;
 mod terminal;
+mod token_watch;
 mod watch;

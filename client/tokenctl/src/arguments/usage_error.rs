@@ -130,7 +130,7 @@ fn too_many(command: Option<&str>, see: &str) -> Failure {
             let advice = "secrets are read from standard input, never from arguments";
             return Failure::usage("there is an argument too many", format!("{advice}\n{see}"));
         }
-        Some(command @ ("get" | "refresh" | "forget")) => {
+        Some(command @ ("get" | "watch" | "refresh" | "forget")) => {
             format!("{command} takes one account, and another word follows it")
         }
         Some(command @ ("status" | "doctor")) => {
@@ -139,7 +139,7 @@ fn too_many(command: Option<&str>, see: &str) -> Failure {
         Some(command) => format!("{command} takes no word, and one follows it"),
     };
     let advice = match command {
-        Some(command @ ("get" | "refresh" | "forget")) => {
+        Some(command @ ("get" | "watch" | "refresh" | "forget")) => {
             format!("run it once for each account: tokenctl {command} ACCOUNT\n{see}")
         }
         _ => see.to_owned(),

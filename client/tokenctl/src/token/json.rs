@@ -62,7 +62,7 @@ impl<'a> Present<'a> {
 }
 
 /// The type for who puts it before the token: `N_A` (RFC 8693 section 2.2.1) where it does not belong there.
-fn json_type(token: &Token) -> &str {
+pub(crate) fn json_type(token: &Token) -> &str {
     match is_notation(token) {
         true => "N_A",
         false => &token.token_type,

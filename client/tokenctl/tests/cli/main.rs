@@ -18,6 +18,7 @@ mod run;
 mod silence;
 mod status;
 mod terminal;
+mod token_watch;
 mod usage;
 mod watch;
 mod whoami;

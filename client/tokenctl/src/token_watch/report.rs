@@ -1,0 +1,128 @@
+//! What a watch prints.
+//!
+//! Owns its lines, which are a contract with scripts. In the plain form standard output has tokens and nothing else.
+
+use serde::Serialize;
+use tokend_client::{AccountName, ClientError, Fault, Token};
+
+use crate::failure::Failure;
+use crate::{output, token, words};
+
+/// How events are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Tokens on standard output, one a line; the rest on standard error.
+    Plain,
+    /// Every event on standard output, one object a line.
+    Json,
+}
+
+/// Prints the events of one account.
+pub(super) struct Report {
+    form: Form,
+    account: AccountName,
+    /// Whether it was said that the daemon is away.
+    is_away: bool,
+}
+
+/// One line. Keys that an event does not have are left out, except `expires_at`, which is null where it is unknown.
+#[derive(Serialize, Default)]
+struct Line<'a> {
+    event: &'static str,
+    account: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'a str>,
+}
+
+impl Report {
+    pub(super) fn new(form: Form, account: AccountName) -> Self {
+        Self {
+            form,
+            account,
+            is_away: false,
+        }
+    }
+
+    pub(super) fn token(&self, token: &Token) -> Result<(), Failure> {
+        match self.form {
+            Form::Plain => output::print(&token::plain(token)),
+            Form::Json => output::print_json(&Line {
+                access_token: Some(token.access_token.expose()),
+                token_type: Some(token::json_type(token)),
+                expires_at: Some(token.expires_at_ms.and_then(words::rfc3339)),
+                ..self.line("token")
+            }),
+        }
+    }
+
+    pub(super) fn retired(&self) -> Result<(), Failure> {
+        match self.form {
+            Form::Plain => {
+                self.note("its token must not be used any more");
+                Ok(())
+            }
+            Form::Json => output::print_json(&self.line("retired")),
+        }
+    }
+
+    pub(super) fn unavailable(&self, fault: &Fault) -> Result<(), Failure> {
+        match self.form {
+            Form::Plain => {
+                let advice = fault.advice.as_deref();
+                let advice = advice.map(|it| format!("; {it}")).unwrap_or_default();
+                self.note(&format!("no token at present: {}{advice}", fault.message));
+                Ok(())
+            }
+            Form::Json => output::print_json(&Line {
+                code: Some(fault.code.name().into_owned()),
+                message: Some(fault.message.clone()),
+                advice: fault.advice.as_deref(),
+                ..self.line("unavailable")
+            }),
+        }
+    }
+
+    /// The daemon is away; said once, until it is back.
+    pub(super) fn reconnecting(&mut self, error: &ClientError) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.is_away, true) {
+            return Ok(());
+        }
+        match self.form {
+            Form::Plain => {
+                self.note(&format!("{error}; trying again until tokend is back"));
+                Ok(())
+            }
+            Form::Json => output::print_json(&Line {
+                message: Some(error.to_string()),
+                ..self.line("reconnecting")
+            }),
+        }
+    }
+
+    /// The daemon has answered.
+    pub(super) fn is_back(&mut self) {
+        self.is_away = false;
+    }
+
+    fn line(&self, event: &'static str) -> Line<'_> {
+        Line {
+            event,
+            account: self.account.as_str(),
+            ..Line::default()
+        }
+    }
+
+    fn note(&self, sentence: &str) {
+        output::note(&format!("{}: {sentence}", self.account));
+    }
+}
