@@ -3,26 +3,19 @@
 //! Owns the connection and its deadlines. A connection on which anything went wrong is closed and never used
 //! again, so that a late answer cannot be taken for that of another request.
 
+mod connection;
 mod watch;
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::sockopt::socket_peercred;
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, FrameBuffer, LoginSecret,
-    MetricsCursor, MetricsPage, RequestId, Response, SecretText, ServerFrame, Token, Whoami,
-    decode_server, encode,
+    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret,
+    MetricsCursor, MetricsPage, RequestId, Response, SecretText, Token, Whoami,
 };
-use zeroize::Zeroizing;
 
-use crate::error::QUEUE_IS_FULL;
 use crate::exchange::{self, Call, HELLO, Pages};
-use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, clock};
+use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, WatchOptions, clock};
 
+use connection::{Connection, Deadline, Failure};
 pub use watch::BlockingWatch;
 
 /// A client that blocks the calling thread.
@@ -225,6 +218,18 @@ impl BlockingClient {
             .and_then(exchange::diagnosis)
     }
 
+    /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
+    ///
+    /// The connection is not made again when it is lost, as when the daemon is restarted: watch again then, and expect
+    /// the same token once more.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
+    /// the first thing that the watch tells.
+    pub fn watch(&self, options: &WatchOptions) -> Result<BlockingWatch, ClientError> {
+        BlockingWatch::open(&self.path, &self.deadlines, options)
+    }
+
     fn call(&mut self, call: Call) -> Result<Response, ClientError> {
         self.last_id += 1;
         let frame = ClientFrame {
@@ -261,199 +266,4 @@ impl BlockingClient {
             }
         }
     }
-}
-
-#[derive(Debug)]
-struct Connection {
-    stream: UnixStream,
-    received: FrameBuffer,
-    greeted: bool,
-}
-
-/// Why an exchange failed, and whether the daemon may have seen the request.
-struct Failure {
-    error: ClientError,
-    sent: bool,
-}
-
-impl Connection {
-    fn open(path: &SocketPath, limit: Duration) -> Result<Self, ClientError> {
-        let stream = open(path, limit).map_err(|error| ClientError::NotReachable {
-            path: path.as_path().to_owned(),
-            source: Arc::new(error),
-        })?;
-        Ok(Self {
-            stream,
-            received: FrameBuffer::new(),
-            greeted: false,
-        })
-    }
-
-    /// Greets, and sends the first request with it where there is one, so that it costs no round trip.
-    fn greet(
-        &mut self,
-        frame: Option<&ClientFrame>,
-        deadline: Deadline,
-        path: &SocketPath,
-    ) -> Result<(), Failure> {
-        let silent = |failure: Failure| match failure.error {
-            ClientError::TimedOut { limit } => Failure {
-                error: ClientError::Silent {
-                    path: path.as_path().to_owned(),
-                    limit,
-                },
-                ..failure
-            },
-            _ => failure,
-        };
-        self.request(frame, true, deadline).map_err(silent)?;
-        let welcomed = self.receive(deadline).and_then(exchange::welcomed);
-        welcomed.map_err(|error| silent(Failure { error, sent: true }))?;
-        self.greeted = true;
-        Ok(())
-    }
-
-    /// Sends a request, behind a greeting where there was none.
-    fn request(
-        &mut self,
-        frame: Option<&ClientFrame>,
-        with_greeting: bool,
-        deadline: Deadline,
-    ) -> Result<(), Failure> {
-        let unsent = |error| Failure { error, sent: false };
-        let mut bytes = Zeroizing::new(Vec::new());
-        if with_greeting {
-            encode(&exchange::hello(), &mut bytes).map_err(|error| unsent(error.into()))?;
-        }
-        if let Some(frame) = frame {
-            encode(frame, &mut bytes).map_err(|error| unsent(error.into()))?;
-        }
-        self.send(&bytes, deadline).map_err(|error| {
-            // A daemon that refuses a connection says why and closes it, perhaps before we wrote.
-            let refused = self.receive(deadline).and_then(exchange::welcomed);
-            unsent(match refused {
-                Err(fault @ ClientError::Fault(_)) => fault,
-                _ => error,
-            })
-        })
-    }
-
-    fn exchange(
-        &mut self,
-        frame: &ClientFrame,
-        is_sent: bool,
-        deadline: Deadline,
-    ) -> Result<Response, Failure> {
-        if !is_sent {
-            self.request(Some(frame), false, deadline)?;
-        }
-        let maybe_sent = |error| Failure { error, sent: true };
-        match self.receive(deadline).map_err(maybe_sent)? {
-            ServerFrame { id, response } if id == frame.id => Ok(response),
-            ServerFrame {
-                id: HELLO,
-                response: Response::Fault(fault),
-            } => Err(maybe_sent(fault.into())),
-            ServerFrame { id, .. } => {
-                let reason = format!("it answers request {}, which was not asked", id.0);
-                Err(maybe_sent(ClientError::protocol(reason)))
-            }
-        }
-    }
-
-    fn send(&mut self, mut bytes: &[u8], deadline: Deadline) -> Result<(), ClientError> {
-        while !bytes.is_empty() {
-            self.stream
-                .set_write_timeout(Some(deadline.left()?))
-                .map_err(|error| ClientError::broken(&error))?;
-            match self.stream.write(bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) => deadline.forgive(&error)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, deadline: Deadline) -> Result<ServerFrame, ClientError> {
-        loop {
-            if let Some(payload) = self.received.next_frame()? {
-                return Ok(decode_server(payload)?);
-            }
-            self.stream
-                .set_read_timeout(Some(deadline.left()?))
-                .map_err(|error| ClientError::broken(&error))?;
-            match self.stream.read(self.received.spare()) {
-                Ok(0) if self.received.is_empty() => {
-                    return Err(ClientError::lost("the daemon closed it"));
-                }
-                Ok(0) => return Err(ClientError::lost("it ended in the middle of an answer")),
-                Ok(count) => self.received.filled(count),
-                Err(error) => deadline.forgive(&error)?,
-            }
-        }
-    }
-}
-
-/// The time by which a call must end; `None` is later than the clock can express.
-#[derive(Clone, Copy)]
-struct Deadline {
-    until: Option<Instant>,
-    limit: Duration,
-}
-
-impl Deadline {
-    fn of(begun: Instant, limit: Duration) -> Self {
-        Self {
-            until: begun.checked_add(limit),
-            limit,
-        }
-    }
-
-    /// How long a read or write may still take; never zero, which the system takes for no limit.
-    fn left(&self) -> Result<Duration, ClientError> {
-        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-        let left = self.until.map_or(LONGEST, |until| {
-            until.saturating_duration_since(clock::now())
-        });
-        match left {
-            Duration::ZERO => Err(ClientError::TimedOut { limit: self.limit }),
-            left => Ok(left.min(LONGEST)),
-        }
-    }
-
-    /// Ignores errors that only mean that it is time to look at the clock again.
-    fn forgive(&self, error: &io::Error) -> Result<(), ClientError> {
-        match error.kind() {
-            ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(()),
-            _ => Err(ClientError::broken(error)),
-        }
-    }
-}
-
-/// Connects with a deadline. `UnixStream::connect` has none, and a daemon whose queue is full makes it wait.
-fn open(path: &SocketPath, limit: Duration) -> io::Result<UnixStream> {
-    let address = SocketAddrUnix::new(path.as_path())?;
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    let deadline = Deadline::of(clock::now(), limit.max(Duration::from_millis(1)));
-    loop {
-        let left = deadline.left().map_err(|_late| queue_is_full())?;
-        set_socket_timeout(&socket, Timeout::Send, Some(left))?;
-        match connect(&socket, &address).map_err(io::Error::from) {
-            Ok(()) => return Ok(socket.into()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(queue_is_full()),
-            // A wait with a time limit ends with a signal, also when a stopped process goes on.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The daemon did not accept the connection in time.
-fn queue_is_full() -> io::Error {
-    io::Error::new(ErrorKind::TimedOut, QUEUE_IS_FULL)
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use crate::exchange::{self, Call, Pages};
-use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath};
+use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, WatchOptions};
 
 pub use link::MAX_IN_FLIGHT;
 use link::{Failure, Link};
@@ -210,6 +210,18 @@ impl Client {
         self.call(Call::diagnose(account, after, self.deadlines()))
             .await
             .and_then(exchange::diagnosis)
+    }
+
+    /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
+    ///
+    /// The connection is not made again when it is lost, as when the daemon is restarted: watch again then, and expect
+    /// the same token once more.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
+    /// the first thing that the watch tells.
+    pub async fn watch(&self, options: &WatchOptions) -> Result<Watch, ClientError> {
+        Watch::open(&self.shared.path, self.deadlines().connect, options).await
     }
 
     fn deadlines(&self) -> &Deadlines {

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokend_proto::{ClientFrame, RequestId, Response, ServerFrame};
 
-use super::{BlockingClient, Connection, Deadline};
+use super::connection::{Connection, Deadline};
 use crate::exchange::HELLO;
 use crate::watch::{WatchEvent, WatchOptions};
-use crate::{ClientError, clock};
+use crate::{ClientError, Deadlines, SocketPath, clock};
 
 /// The id of the only request of the connection.
 const ID: RequestId = RequestId(1);
 
-/// A stream of an account's tokens; see [`BlockingClient::watch`]. Dropping it ends the watch.
+/// A stream of an account's tokens; see [`BlockingClient::watch`](crate::BlockingClient::watch). Dropping it ends the watch.
 #[derive(Debug)]
 pub struct BlockingWatch {
     connection: Connection,
@@ -22,34 +22,28 @@ pub struct BlockingWatch {
     ended: Option<ClientError>,
 }
 
-impl BlockingClient {
-    /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
-    ///
-    /// The connection is not made again when it is lost, as when the daemon is restarted: watch again then, and expect
-    /// the same token once more.
-    ///
-    /// # Errors
-    /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
-    /// the first thing that the watch tells.
-    pub fn watch(&self, options: &WatchOptions) -> Result<BlockingWatch, ClientError> {
-        let deadline = Deadline::of(clock::now(), self.deadlines.answer);
-        let limit = self.deadlines.connect.min(deadline.left()?);
-        let mut connection = Connection::open(&self.path, limit)?;
+impl BlockingWatch {
+    /// Connects, and begins a watch.
+    pub(super) fn open(
+        path: &SocketPath,
+        deadlines: &Deadlines,
+        options: &WatchOptions,
+    ) -> Result<Self, ClientError> {
+        let deadline = Deadline::of(clock::now(), deadlines.answer);
+        let mut connection = Connection::open(path, deadlines.connect.min(deadline.left()?))?;
         let frame = ClientFrame {
             id: ID,
             request: options.request(),
         };
         connection
-            .greet(Some(&frame), deadline, &self.path)
+            .greet(Some(&frame), deadline, path)
             .map_err(|failure| failure.error)?;
-        Ok(BlockingWatch {
+        Ok(Self {
             connection,
             ended: None,
         })
     }
-}
 
-impl BlockingWatch {
     /// Waits for what happens next, without a limit.
     ///
     /// # Errors

@@ -2,20 +2,21 @@
 //!
 //! Owns that connection until the watch ends. It is never used for anything else, and it is not made again when it is lost.
 
+use std::time::Duration;
+
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
 use tokend_proto::{ClientFrame, FrameBuffer, RequestId, Response, ServerFrame, encode};
 use tokio::time::timeout;
 
-use super::Client;
 use super::link::{greeted, late, next_frame};
-use crate::ClientError;
 use crate::exchange::HELLO;
 use crate::watch::{WatchEvent, WatchOptions};
+use crate::{ClientError, SocketPath};
 
 /// The id of the only request of the connection.
 const ID: RequestId = RequestId(1);
 
-/// A stream of an account's tokens; see [`Client::watch`]. Dropping it ends the watch.
+/// A stream of an account's tokens; see [`Client::watch`](crate::Client::watch). Dropping it ends the watch.
 #[derive(Debug)]
 pub struct Watch {
     stream: Stream,
@@ -24,17 +25,13 @@ pub struct Watch {
     ended: Option<ClientError>,
 }
 
-impl Client {
-    /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
-    ///
-    /// The connection is not made again when it is lost, as when the daemon is restarted: watch again then, and expect
-    /// the same token once more.
-    ///
-    /// # Errors
-    /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
-    /// the first thing that the watch tells.
-    pub async fn watch(&self, options: &WatchOptions) -> Result<Watch, ClientError> {
-        let (path, limit) = (&self.shared.path, self.deadlines().connect);
+impl Watch {
+    /// Connects, and begins a watch.
+    pub(super) async fn open(
+        path: &SocketPath,
+        limit: Duration,
+        options: &WatchOptions,
+    ) -> Result<Self, ClientError> {
         let mut connected = false;
         let opened = timeout(limit, greeted(path, &mut connected)).await;
         let (stream, received) = opened.map_err(|_elapsed| late(path, limit, connected))??;
@@ -46,7 +43,7 @@ impl Client {
         encode(&frame, &mut bytes)?;
         // A connection that has carried a greeting and nothing else has room for one request.
         match stream.inner().try_write(&bytes) {
-            Ok(count) if count == bytes.len() => Ok(Watch {
+            Ok(count) if count == bytes.len() => Ok(Self {
                 stream,
                 received,
                 ended: None,
@@ -55,9 +52,7 @@ impl Client {
             Err(error) => Err(ClientError::broken(&error)),
         }
     }
-}
 
-impl Watch {
     /// Waits for what happens next. Dropping the future is safe: nothing is lost.
     ///
     /// # Errors

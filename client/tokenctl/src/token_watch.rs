@@ -46,7 +46,7 @@ pub(crate) fn run(socket: Option<&Path>, options: Watch) -> Result<(), Failure> 
     let mut outlet = Outlet {
         report,
         commands,
-        told: None,
+        delivered: None,
     };
     let path = SocketPath::find(socket)?;
     let mut watch = Some(BlockingClient::connect(&path)?.watch(&demand)?);
@@ -112,7 +112,7 @@ struct Outlet {
     report: Report,
     commands: Option<Commands>,
     /// The token that was told last and is in use. After a restart the daemon tells it again.
-    told: Option<SecretText>,
+    delivered: Option<SecretText>,
 }
 
 impl Outlet {
@@ -120,10 +120,10 @@ impl Outlet {
         match event {
             WatchEvent::Token(token) => {
                 self.report.is_back();
-                if self.told.as_ref() == Some(&token.access_token) {
+                if self.delivered.as_ref() == Some(&token.access_token) {
                     return Ok(());
                 }
-                self.told = Some(token.access_token.clone());
+                self.delivered = Some(token.access_token.clone());
                 match &self.commands {
                     Some(commands) => {
                         commands.give(token);
@@ -133,7 +133,7 @@ impl Outlet {
                 }
             }
             WatchEvent::Retired => {
-                self.told = None;
+                self.delivered = None;
                 if let Some(commands) = &self.commands {
                     commands.take_back();
                 }

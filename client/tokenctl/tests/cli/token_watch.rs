@@ -67,13 +67,13 @@ fn into(file: &Path) -> String {
 
 #[test]
 fn each_token_is_a_line_and_everything_else_is_on_standard_error() {
-    let told = [
+    let responses = [
         tokens(&[1]),
         vec![Response::Retired { grant: 1 }, unavailable()],
         tokens(&[2]),
         vec![end()],
     ];
-    let daemon = telling(vec![told.concat()]);
+    let daemon = telling(vec![responses.concat()]);
     let Ended {
         code,
         stdout,
@@ -90,11 +90,11 @@ fn each_token_is_a_line_and_everything_else_is_on_standard_error() {
 
 #[test]
 fn json_has_one_object_a_line() {
-    let told = [
+    let responses = [
         tokens(&[1]),
         vec![Response::Retired { grant: 1 }, unavailable()],
     ];
-    let daemon = telling(vec![told.concat(), vec![end()]]);
+    let daemon = telling(vec![responses.concat(), vec![end()]]);
     let Ended { code, stdout, .. } = tokenctl(&daemon, &["watch", "ads", "--json"]);
     assert_eq!(code, 77);
     let lines: Vec<_> = stdout.lines().collect();
