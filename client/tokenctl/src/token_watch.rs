@@ -124,13 +124,16 @@ impl Outlet {
                     return Ok(());
                 }
                 self.delivered = Some(token.access_token.clone());
-                match &self.commands {
-                    Some(commands) => {
-                        commands.give(token);
-                        Ok(())
-                    }
-                    None => self.report.token(&token),
+                let Some(commands) = &self.commands else {
+                    return self.report.token(&token);
+                };
+                if token.access_token.expose().contains('\0') {
+                    let what = "the token has a zero byte, which no variable can hold";
+                    let advice = "leave out --exec, and check what the provider sends";
+                    return Err(Failure::new(Exit::Software, what, advice));
                 }
+                commands.give(token);
+                Ok(())
             }
             WatchEvent::Retired => {
                 self.delivered = None;

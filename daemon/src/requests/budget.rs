@@ -51,7 +51,8 @@ pub(crate) fn cost_of(request: &Request) -> u64 {
 
 /// The additional cost of an answer.
 pub(crate) fn cost_of_answer(response: &Response) -> u64 {
-    u64::from(matches!(response, Response::Fault(_)))
+    let refuses = matches!(response, Response::Fault(_) | Response::Unavailable(_));
+    u64::from(refuses)
 }
 
 impl RequestBudgets {

@@ -144,6 +144,7 @@ fn groups_are_those_the_process_has() {
     let place = Place::new(&[("it", "{ group = 4050 }")]);
     let get = |wrapper: &[&str]| place.by(wrapper, &place.tokenctl, &["get", "it"]);
     denied(&place.as_user(USER, &["get", "it"]));
+    denied(&place.as_user(USER, &["watch", "it"]));
     allowed(&get(&[
         "setpriv",
         "--reuid",

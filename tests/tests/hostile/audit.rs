@@ -9,9 +9,9 @@ use std::{
 use serde_json::Value;
 use tokend_harness::{
     clock::{PATIENCE, wait_until},
-    hostile::wire::{Wire, get},
+    hostile::wire::{Wire, frame, get},
 };
-use tokend_proto::Response;
+use tokend_proto::{FaultCode, Request, Response};
 
 use crate::{
     disk::SmallDisk,
@@ -89,6 +89,41 @@ fn where_records_are_required_a_full_disk_keeps_tokens_back_until_there_is_room(
     served += 1;
     assert!(daemon.terminate().unwrap().success());
     assert_eq!(released(&records_at), served, "each release has its record");
+}
+
+#[test]
+fn where_records_are_required_a_full_disk_keeps_a_watch_waiting_and_does_not_end_it() {
+    let (scene, disk) = full_disk(true);
+    let records_at = scene.site.path().join("audit/records");
+    let _daemon = scene.site.start().unwrap();
+    scene.site.get(WELL).unwrap();
+    let ballast = disk.fill();
+    wait_until("releases to be refused", PATIENCE, || {
+        let said = scene.site.tokenctl(&["get", WELL]).unwrap();
+        said.code == Some(75)
+    })
+    .unwrap();
+    let mut wire = Wire::greeted(&scene.site);
+    let watch = Request::Watch {
+        account: WELL.parse().unwrap(),
+        min_validity_ms: None,
+    };
+    assert!(wire.say(&frame(1, watch)));
+    match wire.hear() {
+        Some(Response::Unavailable(fault)) => {
+            assert_eq!(fault.code, FaultCode::AuditUnavailable);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(ballast);
+    // Nothing wakes it: it tries again by itself.
+    assert!(matches!(wire.hear(), Some(Response::Token(_))));
+    wait_until("the record of the watch", PATIENCE, || {
+        records(&records_at)
+            .iter()
+            .any(|it| it["event"] == "release" && it["request"] == "watch")
+    })
+    .unwrap();
 }
 
 #[test]

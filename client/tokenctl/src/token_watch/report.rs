@@ -5,7 +5,7 @@
 use serde::Serialize;
 use tokend_client::{AccountName, ClientError, Fault, Token};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::{output, token, words};
 
 /// How events are printed.
@@ -55,6 +55,11 @@ impl Report {
 
     pub(super) fn token(&self, token: &Token) -> Result<(), Failure> {
         match self.form {
+            Form::Plain if token.access_token.expose().contains(['\n', '\r']) => {
+                let what = "the token has a line break, so it cannot be one line";
+                let advice = "use --json, and check what the provider sends";
+                Err(Failure::new(Exit::Software, what, advice))
+            }
             Form::Plain => output::print(&token::plain(token)),
             Form::Json => output::print_json(&Line {
                 access_token: Some(token.access_token.expose()),

@@ -263,6 +263,15 @@ fn while_a_command_runs_only_the_newest_token_waits() {
 }
 
 #[test]
+fn a_token_that_a_form_cannot_hold_ends_it_and_is_not_printed() {
+    for (text, arguments) in [("a\nb", &[][..]), ("a\0b", &["--exec", "true"])] {
+        let daemon = telling(vec![vec![Response::Token(token(text))]]);
+        let ended = tokenctl(&daemon, &[&["watch", "ads"], arguments].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (70, ""), "{ended:?}");
+    }
+}
+
+#[test]
 fn exec_takes_the_rest_of_the_line_and_goes_with_no_json() {
     let daemon = telling(vec![vec![end()]]);
     let ended = tokenctl(
