@@ -10,9 +10,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{Asks, Dialect, Endpoint, EndpointSettings, ExchangeKind, FieldUse, UsedBy};
+use tokend_dialect::{
+    Api, Asks, Dialect, Endpoint, EndpointSettings, ExchangeKind, FieldUse, UsedBy, read_api,
+};
 use tokend_document::{Diagnostics, Key, Section, Value};
 use tokend_engine::RefreshPolicy;
+use tokend_notation::ApiUrl;
 use tokend_policy::{Policy, Rule};
 use tokend_proto::AccountName;
 
@@ -49,9 +52,8 @@ pub struct Account {
     pub proxy: Route,
     /// When the account is refreshed ahead of a request.
     pub refresh: RefreshPolicy,
-    /// The lifetime assumed for an access token when the provider states none; `None` means the dialect's assumption. Boxed because few
-    /// accounts set one, and a hundred thousand accounts must not each keep room for it.
-    pub(super) assumed_lifetime: Option<Box<Duration>>,
+    /// What few accounts set. Boxed, because a hundred thousand accounts must not each keep room for it.
+    pub(super) rare: Option<Box<Rare>>,
     /// Provider, base URL, and user name or client id. If the identity changes, the name stands for a different account.
     pub identity: Fingerprint,
     /// Everything that may cure a rejected or misconfigured account when it changes: dialect, endpoint, fields, and the places of secrets,
@@ -61,10 +63,33 @@ pub struct Account {
     pub asks: Asks,
 }
 
+/// The settings that few accounts have.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rare {
+    /// The lifetime assumed for an access token when the provider states none; `None` means the dialect's assumption.
+    assumed_lifetime: Option<Duration>,
+    /// What the account's own `[api]` says, over that of its dialect.
+    api: Option<Api>,
+}
+
 impl Account {
     /// The lifetime that the account assumes for an access token when the provider states none, if the account sets one.
     pub fn assumed_lifetime(&self) -> Option<Duration> {
-        self.assumed_lifetime.as_deref().copied()
+        self.rare.as_ref()?.assumed_lifetime
+    }
+
+    /// Which addresses its token is for, and how the API wants it.
+    pub fn api(&self) -> &Api {
+        let own = self.rare.as_ref().and_then(|rare| rare.api.as_ref());
+        own.unwrap_or_else(|| self.dialect.api())
+    }
+
+    /// The addresses that its token is for; none if nobody said so.
+    pub fn api_urls(&self) -> Vec<ApiUrl> {
+        // Reading the account has shown that they can be made.
+        self.api()
+            .urls(self.endpoint.base_url())
+            .unwrap_or_default()
     }
 
     /// A value that may be shown, by the dialect's name for it.
@@ -201,6 +226,7 @@ struct Own {
     assumed_lifetime: Option<Duration>,
     pacing: PacingTable,
     proxy: Route,
+    api: Option<Api>,
 }
 
 /// The bounds of an assumed lifetime: no longer than a dialect allows for any token.
@@ -286,6 +312,7 @@ impl Reader {
             assumed_lifetime: section.read("assumed_lifetime", &mut reading.diagnostics, lifetime),
             pacing: PacingTable::read(&mut section, &mut reading.diagnostics),
             proxy: self.proxy(section.take("proxy"), reading),
+            api: section.read("api", &mut reading.diagnostics, read_api),
         };
         reading.origins.end(Owner::Account(&name));
         let mut fields = AccountFields::default();
@@ -304,6 +331,13 @@ impl Reader {
         fields.check(&section, &known, needed, diagnostics);
         if let Some(site) = site.as_deref().filter(|_| diagnostics.count() == before) {
             self.options(&section, &known, site, &fields, diagnostics);
+        }
+        if let (Some(site), Some(api)) = (&site, &own.api)
+            && let Err(why) = api.urls(site.endpoint.base_url())
+        {
+            let message = format!("`base_url` is not the beginning of an API's address: {why}");
+            let help = "write `urls` of `[api]` in full, with https:// and the host";
+            section.note(diagnostics, message, help.to_owned());
         }
         section.finish(diagnostics);
         let site = site.filter(|_| diagnostics.count() == before)?;
@@ -440,6 +474,12 @@ impl Reader {
         let identity = Fingerprint::of(identity);
         let fingerprint = fields.fingerprint(&site.fingerprint);
         let asks = self.asks(&dialect, site, &fields);
+        let rare = Rare {
+            assumed_lifetime: own.assumed_lifetime,
+            api: own.api.map(|api| api.over(dialect.api())),
+        };
+        let has_rare = rare.assumed_lifetime.is_some() || rare.api.is_some();
+        let rare = has_rare.then(|| Box::new(rare));
         let mut named = |name: &str| self.names.keep(name);
         Account {
             name,
@@ -455,7 +495,7 @@ impl Reader {
             pacing: self.pacings.keep(pacing),
             proxy: own.proxy,
             refresh: own.refresh.unwrap_or(self.defaults.refresh),
-            assumed_lifetime: own.assumed_lifetime.map(Box::new),
+            rare,
             identity,
             fingerprint,
             asks,

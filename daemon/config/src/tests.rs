@@ -1,5 +1,6 @@
 //! What a configuration means, and what is said about each mistake in it.
 
+mod api;
 mod good;
 mod many;
 mod mistakes;

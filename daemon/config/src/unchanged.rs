@@ -67,9 +67,9 @@ fn is_same(one: &Account, other: &Account) -> bool {
         pacing,
         proxy,
         refresh,
-        assumed_lifetime,
         identity,
         fingerprint,
+        rare,
         asks,
     } = one;
     Arc::ptr_eq(dialect, &other.dialect)
@@ -83,7 +83,7 @@ fn is_same(one: &Account, other: &Account) -> bool {
         && *pacing == other.pacing
         && *proxy == other.proxy
         && *refresh == other.refresh
-        && *assumed_lifetime == other.assumed_lifetime
+        && *rare == other.rare
         && *asks == other.asks
 }
 

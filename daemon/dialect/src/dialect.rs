@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use crate::{
+    api::Api,
     endpoint::Endpoint,
     fields::{
         ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, STANDARD, UsedBy,
@@ -33,7 +34,7 @@ pub struct Dialect {
     pub(crate) login: Option<ExchangePlan>,
     pub(crate) refresh: Option<ExchangePlan>,
     pub(crate) rejection: Rejection,
-    pub(crate) present: Option<Box<str>>,
+    pub(crate) api: Api,
     pub(crate) pacing: DefaultPacing,
     pub(crate) lifecycle: Lifecycle,
 }
@@ -125,11 +126,10 @@ impl Dialect {
         &self.rejection
     }
 
-    /// How the API expects a token, where the dialect sets it: `header:NAME`, `header:NAME:TEXT BEFORE`, `cookie:NAME`, `query:NAME`, or a
-    /// scheme of `Authorization`. Otherwise the token type in the reply is the scheme.
+    /// Which addresses the tokens are for, and how the API wants them.
     #[must_use]
-    pub fn present(&self) -> Option<&str> {
-        self.present.as_deref()
+    pub fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Whether the dialect describes a login at all; options may still remove it, see [`Self::can_login_at`].
@@ -355,6 +355,13 @@ fn origin(url: &str) -> String {
 pub(crate) fn digest(effective: &toml::Table) -> Box<str> {
     let mut table = effective.clone();
     let _words = (table.remove("summary"), table.remove("documentation"));
+    // Where a token may go changes nothing about how it is obtained.
+    if let Some(toml::Value::Table(api)) = table.get_mut("api") {
+        let _places = api.remove("urls");
+        if api.is_empty() {
+            let _empty = table.remove("api");
+        }
+    }
     let text = toml::Value::Table(table).to_string();
     format!("{:016x}", fnv1a(text.as_bytes())).into()
 }

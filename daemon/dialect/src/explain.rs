@@ -69,7 +69,7 @@ impl Dialect {
             ProviderReply::Granted(grant) => {
                 let renews_itself = self.renews_itself_at(&Endpoint::defaults());
                 describe_grant(&mut out, kind, grant, renews_itself);
-                if self.present().is_some() {
+                if self.api().present().is_some() {
                     line(&mut out, "presented", &self.presented(&grant.token_type));
                 }
             }
@@ -110,7 +110,7 @@ impl Dialect {
     /// How a token of this type is presented to the API.
     #[must_use]
     pub fn presented(&self, token_type: &str) -> String {
-        let present = self.present().unwrap_or(token_type);
+        let present = self.api().present().unwrap_or(token_type);
         match present.split_once(':') {
             Some(("header", header)) => {
                 let (name, prefix) = header.split_once(':').unwrap_or((header, ""));

@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod api;
 mod asks;
 mod body;
 mod catalog;
@@ -42,8 +43,10 @@ mod settings;
 mod template;
 
 pub use self::{
+    api::Api,
     asks::Asks,
     catalog::{Catalog, UnknownDialect, parse},
+    compile::read_api,
     dialect::{DeclaredReuse, Dialect},
     endpoint::Endpoint,
     error::DialectError,

@@ -43,7 +43,7 @@ impl Requests {
             reply,
         });
         let name = served.account.name.clone();
-        let token_type = served.account.dialect.present().map(str::to_owned);
+        let token_type = served.account.api().present().map(str::to_owned);
         let may_have_token = admitted.rules.token.is_some();
         asked.map(move |response| {
             waiter.answered();

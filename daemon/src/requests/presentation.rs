@@ -31,7 +31,7 @@ pub(super) fn presentable(
     clock: &Clock,
 ) -> Token {
     let mut shown = wire_token(token, now, clock);
-    if let Some(present) = served.account.dialect.present() {
+    if let Some(present) = served.account.api().present() {
         shown.token_type = present.to_owned();
     }
     shown

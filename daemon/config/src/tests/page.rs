@@ -22,6 +22,8 @@ const SHARED: &[(&str, &str)] = &[
     ("account.NAME.proxy", "Proxies"),
     ("password", "SECRETS"),
     ("client_secret", "SECRETS"),
+    // Like the table of a dialect, which has a page of its own.
+    ("account.NAME.api.present", "[account.NAME.api]"),
 ];
 
 /// Tables whose keys are names that people or dialects choose.

@@ -33,6 +33,7 @@ fn what_is_the_same_is_kept_and_what_differs_in_anything_is_not() {
         "allow = [{ user = 8 }]",
         "refresh = \"always\"",
         "assumed_lifetime = \"5m\"",
+        "api = { urls = \"/v2\" }",
         "pacing = { logins = { burst = 1, every = \"1h\" } }",
         "proxy = \"none\"",
         "client_id = \"c\"",

@@ -1,4 +1,4 @@
-//! Reads `[api]`: how the API wants the tokens of a grant.
+//! Reads `[api]`: which addresses the tokens of a grant are for, and how the API wants them.
 //!
 //! Owns the notation that travels as a token's type: `header:NAME`, `header:NAME:TEXT BEFORE`, `cookie:NAME`, `query:NAME`, or the name
 //! of a scheme of `Authorization`.
@@ -6,14 +6,44 @@
 use http::{HeaderName, header};
 
 use super::words::{NOT_PRINTABLE, SET_BY_HTTP, is_printable, is_token};
+use crate::api::{Api, ApiPlace};
 use tokend_document::{Diagnostics, Value};
 
-/// How tokens are presented, where the dialect says so.
-pub(super) fn read(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+/// The number of addresses of one API.
+const MOST_URLS: usize = 16;
+
+/// Reads `[api]` of a dialect or of an account.
+pub fn read(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Api> {
     let mut section = node.section(diagnostics)?;
     let present = section.read("present", diagnostics, present);
+    let urls = section.read("urls", diagnostics, urls);
     section.finish(diagnostics);
-    present
+    Some(Api {
+        present: present.map(Box::from),
+        urls,
+    })
+}
+
+/// Whole addresses, and paths behind `base_url`.
+fn urls(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Box<[ApiPlace]>> {
+    let values = node.one_or_many();
+    if values.len() > MOST_URLS {
+        let message = format!("an API has at most {MOST_URLS} addresses");
+        return node.wrong(diagnostics, message, None);
+    }
+    let read = |value: Value<'_>| {
+        let text = value.string(diagnostics)?;
+        match ApiPlace::parse(text) {
+            Ok(place) => Some(place),
+            Err(why) => {
+                let message = format!("`{text}` is not the address of an API: {why}");
+                let help = "write `https://HOST/PATH`, or `/PATH` for what is behind `base_url`";
+                value.wrong(diagnostics, message, help.to_owned())
+            }
+        }
+    };
+    let places: Vec<Option<ApiPlace>> = values.map(read).collect();
+    places.into_iter().collect()
 }
 
 /// `{ scheme = ".." }`, `{ header = "..", prefix = ".." }`, `{ cookie = ".." }` or `{ query = ".." }`.

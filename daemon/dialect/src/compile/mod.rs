@@ -13,6 +13,7 @@ mod words;
 
 use tokend_document::{Diagnostics, Node, Section, Value};
 
+pub use self::api::read as read_api;
 use self::words::LONGEST;
 use crate::{
     dialect::{self, DeclaredReuse, Dialect, ExchangePlan, Lifecycle},
@@ -75,7 +76,7 @@ fn compile_into(
         top.note(diagnostics, message, help.to_owned());
     }
     let rejection = top.read("rejection", diagnostics, rejection);
-    let present = top.read("api", diagnostics, api::read);
+    let api = top.read("api", diagnostics, api::read);
     let pacing = top.read("pacing", diagnostics, pacing);
     top.finish(diagnostics);
     if !diagnostics.is_empty() {
@@ -94,7 +95,7 @@ fn compile_into(
         login: login.map(|(plan, _)| plan),
         refresh,
         rejection: rejection.unwrap_or_else(unauthorized),
-        present: present.map(Box::from),
+        api: api.unwrap_or_default(),
         pacing: pacing.unwrap_or(DefaultPacing::CAREFUL),
         lifecycle,
         names,

@@ -194,7 +194,7 @@ fn how_an_api_wants_its_token_is_told_and_checked() {
         ),
     ] {
         let dialect = dialect(&format!("{login}{present}\n"));
-        assert_eq!(dialect.present(), Some(notation));
+        assert_eq!(dialect.api().present(), Some(notation));
         let reply = response(200, &[], r#"{"access_token":"a"}"#);
         let message = dialect.explain_reply(ExchangeKind::Login, &reply);
         assert!(message.contains(shown), "{message}");
