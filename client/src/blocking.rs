@@ -8,7 +8,7 @@ mod watch;
 
 use rustix::net::sockopt::socket_peercred;
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret,
+    AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, DiagnosisPage, LoginSecret,
     MetricsCursor, MetricsPage, RequestId, Response, SecretText, Token, Whoami,
 };
 
@@ -153,6 +153,36 @@ impl BlockingClient {
                 Err(more) => pages = more,
             }
         }
+    }
+
+    /// Which addresses the tokens are for that this peer may have: of one account, or of all.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn apis(&mut self, account: Option<&AccountName>) -> Result<Vec<ApiLine>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::apis(account, pages.after(), &self.deadlines);
+            match pages.add(self.call(call).and_then(exchange::apis)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// Whether an API's answer with this status and body means that it refused the token, by the rules of the
+    /// account's dialect. Report such a token with [`reject`](Self::reject). Only the first 16 KiB of the body count.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn is_refusal(
+        &mut self,
+        account: &AccountName,
+        status: u16,
+        body: &[u8],
+    ) -> Result<bool, ClientError> {
+        let call = Call::refusal(account, status, body, &self.deadlines)?;
+        self.call(call).and_then(exchange::refusal)
     }
 
     /// One part of the daemon's metrics as Prometheus text; `after` is where the part before said to go on.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret,
+    AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, DiagnosisPage, LoginSecret,
     MetricsCursor, MetricsPage, OLDEST, Request, RequestId, Response, SecretText, ServerFrame,
     Token, VERSION, Whoami,
 };
@@ -124,6 +124,48 @@ impl Call {
             greeting: deadlines.answer,
             repeatable: true,
         }
+    }
+
+    pub(crate) fn apis(
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let request = Request::Apis {
+            account: account.cloned(),
+            after,
+        };
+        Self {
+            request,
+            limit: deadlines.answer,
+            greeting: deadlines.answer,
+            repeatable: true,
+        }
+    }
+
+    /// Only the beginning of the body is sent, since the rules look no further and a frame holds no more.
+    pub(crate) fn refusal(
+        account: &AccountName,
+        status: u16,
+        body: &[u8],
+        deadlines: &Deadlines,
+    ) -> Result<Self, ClientError> {
+        const MOST: usize = 16 * 1024;
+        let body = body.get(..MOST).unwrap_or(body);
+        let text = String::from_utf8_lossy(body).into_owned();
+        let body = SecretText::new(text)
+            .map_err(|error| ClientError::protocol(format!("the body cannot be sent: {error}")))?;
+        let request = Request::Refusal {
+            account: account.clone(),
+            status,
+            body,
+        };
+        Ok(Self {
+            request,
+            limit: deadlines.answer,
+            greeting: deadlines.answer,
+            repeatable: true,
+        })
     }
 
     pub(crate) fn reload(deadlines: &Deadlines) -> Self {
@@ -257,6 +299,20 @@ pub(crate) fn accounts(
     }
 }
 
+pub(crate) fn apis(response: Response) -> Result<(Vec<ApiLine>, Option<AccountName>), ClientError> {
+    match response {
+        Response::Apis(page) => Ok((page.apis, page.next)),
+        other => Err(unexpected(other, "what tokens are for")),
+    }
+}
+
+pub(crate) fn refusal(response: Response) -> Result<bool, ClientError> {
+    match response {
+        Response::Refusal { is_refusal } => Ok(is_refusal),
+        other => Err(unexpected(other, "whether the token was refused")),
+    }
+}
+
 pub(crate) fn diagnosis(response: Response) -> Result<DiagnosisPage, ClientError> {
     match response {
         Response::Diagnosis(page) => Ok(page),
@@ -281,6 +337,7 @@ pub(crate) fn done(response: Response) -> Result<String, ClientError> {
 /// Collects pages until the last.
 pub(crate) struct Pages<T> {
     items: Vec<T>,
+    pages: usize,
     after: Option<AccountName>,
 }
 
@@ -288,6 +345,7 @@ impl<T> Pages<T> {
     pub(crate) fn new() -> Self {
         Self {
             items: Vec::new(),
+            pages: 0,
             after: None,
         }
     }
@@ -302,15 +360,16 @@ impl<T> Pages<T> {
         mut self,
         (items, next): (Vec<T>, Option<AccountName>),
     ) -> Result<Result<Vec<T>, Self>, ClientError> {
-        let empty = items.is_empty();
         self.items.extend(items);
+        self.pages += 1;
         let Some(next) = next else {
             return Ok(Ok(self.items));
         };
-        if empty || self.after.is_some_and(|after| next <= after) {
+        // A page may be empty where all of its accounts are for others.
+        if self.after.is_some_and(|after| next <= after) {
             return Err(ClientError::protocol("its pages do not advance"));
         }
-        if self.items.len() > MAX_ACCOUNTS {
+        if self.items.len() > MAX_ACCOUNTS || self.pages > MAX_ACCOUNTS {
             return Err(ClientError::protocol(format!(
                 "it has more than {MAX_ACCOUNTS} accounts"
             )));
@@ -331,6 +390,8 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Done { .. } => "a confirmation",
         Response::Whoami(_) => "a description of the caller",
         Response::Diagnosis(_) => "a diagnosis",
+        Response::Apis(_) => "what tokens are for",
+        Response::Refusal { .. } => "whether a token was refused",
         Response::Retired { .. } | Response::Unavailable(_) => "a part of a watch",
         _ => "an answer of a kind that only a newer client knows",
     };

@@ -32,8 +32,8 @@ pub use start::how_to_start;
 pub use watch::{WatchEvent, WatchOptions};
 
 pub use tokend_proto::{
-    AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Executable,
-    Fault, FaultCode, Finding, Id, LastAttempt, LoginSecret, MetricsCursor, MetricsPage, NameError,
-    Namespaces, PaceStatus, Permitted, Presentation, SecretError, SecretText, Seen, Severity,
-    Token, Topic, UserUnit, Whoami,
+    AccountLine, AccountName, AccountState, AccountStatus, ApiLine, AttemptKind, DiagnosisPage,
+    Executable, Fault, FaultCode, Finding, Id, LastAttempt, LoginSecret, MetricsCursor,
+    MetricsPage, NameError, Namespaces, PaceStatus, Permitted, Presentation, SecretError,
+    SecretText, Seen, Severity, Token, Topic, UserUnit, Whoami,
 };

@@ -4,6 +4,7 @@
 //! the answers to refused peers are in `refusal`. Never waits on behalf of a session: slow work is handed back as a future.
 
 mod admission;
+mod apis;
 mod asking;
 pub(crate) mod budget;
 mod diagnose;
@@ -33,6 +34,7 @@ use tokend_policy::Peer;
 use tokend_proto::{Fault, FaultCode, Request, Response};
 
 pub(crate) use admission::{Admission, Admitted};
+use apis::{apis, refusal};
 use done::Done;
 pub(crate) use entry::is_denial;
 use list::list;
@@ -79,6 +81,8 @@ impl Requests {
             (Request::Status { after, .. }, _) => self.status(admitted, peer, after.as_ref()),
             (Request::Diagnose { after, .. }, _) => self.diagnose(admitted, peer, after.as_ref()),
             (Request::List { after }, _) => Done::Now(list(admitted, peer, after.as_ref())),
+            (Request::Apis { after, .. }, _) => apis(admitted, peer, after.as_ref()),
+            (Request::Refusal { status, body, .. }, Some(served)) => refusal(served, status, &body),
             (Request::Reload, _) => self.reload(peer),
             (Request::Metrics { after }, _) => self.read_metrics(after),
             (Request::Whoami, _) => self.whoami(admitted.snapshot, peer),

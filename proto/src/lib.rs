@@ -28,6 +28,7 @@
 
 #![warn(clippy::exhaustive_enums)]
 
+mod api;
 mod diagnosis;
 mod fault;
 mod frame;
@@ -43,6 +44,7 @@ mod versions;
 mod whoami;
 mod wire;
 
+pub use api::{ApiLine, ApisPage};
 pub use diagnosis::{DiagnosisPage, Finding, Severity, Topic};
 pub use fault::{Fault, FaultCode};
 pub use frame::FrameBuffer;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::request_kind::RequestKind;
 use crate::{
-    AccountName, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage, VERSION,
-    Whoami,
+    AccountName, ApisPage, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage,
+    VERSION, Whoami,
 };
 
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
@@ -137,6 +137,23 @@ pub enum Request {
         /// How long each token must still live when it comes; `None` leaves it to the daemon.
         min_validity_ms: Option<u64>,
     },
+    /// Which addresses the tokens are for that the peer may have. Answered by [`Response::Apis`].
+    Apis {
+        /// Only this account.
+        account: Option<AccountName>,
+        /// Only accounts behind this one; see [`ApisPage::next`].
+        after: Option<AccountName>,
+    },
+    /// Whether an API refused the token of an account, by the rules of its dialect. Answered by
+    /// [`Response::Refusal`]. It changes nothing: a refused token is reported with [`Request::Reject`].
+    Refusal {
+        /// Whose token.
+        account: AccountName,
+        /// The status of the API's answer.
+        status: u16,
+        /// The beginning of its body, as text.
+        body: SecretText,
+    },
     /// A kind of request of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),
@@ -167,6 +184,8 @@ impl Request {
             Self::Forget { .. } => RequestKind::Forget,
             Self::Whoami => RequestKind::Whoami,
             Self::Watch { .. } => RequestKind::Watch,
+            Self::Apis { .. } => RequestKind::Apis,
+            Self::Refusal { .. } => RequestKind::Refusal,
             Self::Diagnose { .. } => RequestKind::Diagnose,
             Self::Metrics { .. } => RequestKind::Metrics,
             Self::Other(_) => RequestKind::Other,
@@ -182,7 +201,7 @@ impl Request {
     pub fn has_secret(&self) -> bool {
         matches!(
             self,
-            Self::Login { .. } | Self::Reject { .. } | Self::Other(_)
+            Self::Login { .. } | Self::Reject { .. } | Self::Refusal { .. } | Self::Other(_)
         )
     }
 
@@ -193,9 +212,12 @@ impl Request {
             | Self::Refresh { account, .. }
             | Self::Reject { account, .. }
             | Self::Login { account, .. }
+            | Self::Refusal { account, .. }
             | Self::Watch { account, .. }
             | Self::Forget { account } => Some(account),
-            Self::Status { account, .. } | Self::Diagnose { account, .. } => account.as_ref(),
+            Self::Status { account, .. }
+            | Self::Diagnose { account, .. }
+            | Self::Apis { account, .. } => account.as_ref(),
             Self::Hello { .. }
             | Self::List { .. }
             | Self::Reload
@@ -263,6 +285,13 @@ pub enum Response {
     },
     /// There is no token at present, and why. To [`Request::Watch`], which goes on: a token follows when there is one.
     Unavailable(Fault),
+    /// One page, to [`Request::Apis`].
+    Apis(ApisPage),
+    /// To [`Request::Refusal`].
+    Refusal {
+        /// Whether the API refused the token, so that a newer one is worth a second try.
+        is_refusal: bool,
+    },
     /// A kind of answer of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),

@@ -30,6 +30,10 @@ pub enum RequestKind {
     Whoami,
     /// [`Request::Watch`](crate::Request::Watch).
     Watch,
+    /// [`Request::Apis`](crate::Request::Apis).
+    Apis,
+    /// [`Request::Refusal`](crate::Request::Refusal).
+    Refusal,
     /// [`Request::Other`](crate::Request::Other): a kind of request of a newer release.
     Other,
     /// [`Request::Hello`](crate::Request::Hello), which begins a connection.
@@ -38,7 +42,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Get,
         Self::Status,
         Self::List,
@@ -51,6 +55,8 @@ impl RequestKind {
         Self::Diagnose,
         Self::Whoami,
         Self::Watch,
+        Self::Apis,
+        Self::Refusal,
         Self::Other,
         Self::Hello,
     ];
@@ -70,6 +76,8 @@ impl RequestKind {
             Self::Diagnose => "diagnose",
             Self::Whoami => "whoami",
             Self::Watch => "watch",
+            Self::Apis => "apis",
+            Self::Refusal => "refusal",
             Self::Other => "other",
             Self::Hello => "hello",
         }

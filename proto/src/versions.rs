@@ -33,6 +33,8 @@ impl ServerFrame {
             | Response::Done { .. }
             | Response::Metrics(_)
             | Response::Whoami(_)
+            | Response::Apis(_)
+            | Response::Refusal { .. }
             | Response::Retired { .. }
             | Response::Other(_)) => other,
         };

@@ -88,9 +88,13 @@ impl<'r, 's> Subject<'r, 's> {
             (Request::Reload, _) => Self::Daemon(permission, "reload the configuration"),
             (Request::Metrics { .. }, _) => Self::Metrics,
             (Request::Whoami, _) => Self::Oneself,
-            (Request::List { .. } | Request::Status { .. } | Request::Diagnose { .. }, _) => {
-                Self::View
-            }
+            (
+                Request::List { .. }
+                | Request::Status { .. }
+                | Request::Apis { .. }
+                | Request::Diagnose { .. },
+                _,
+            ) => Self::View,
             _ => Self::Unknown,
         }
     }
@@ -99,7 +103,13 @@ impl<'r, 's> Subject<'r, 's> {
 /// The permission that decides about a request, and another that the content of its answer depends on.
 fn permissions(request: &Request) -> (Permission, Option<Permission>) {
     match request {
-        Request::Get { .. } | Request::Watch { .. } => (Permission::Get, None),
+        Request::Get { .. }
+        | Request::Watch { .. }
+        | Request::Refusal { .. }
+        | Request::Apis {
+            account: Some(_), ..
+        } => (Permission::Get, None),
+        Request::Apis { account: None, .. } => (Permission::Status, Some(Permission::Get)),
         Request::Reject { .. } => (Permission::Reject, Some(Permission::Get)),
         Request::Refresh { .. } => (Permission::Refresh, Some(Permission::Get)),
         Request::Login { .. } => (Permission::Login, None),

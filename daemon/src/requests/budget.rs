@@ -44,7 +44,11 @@ pub(crate) struct Wait {
 pub(crate) fn cost_of(request: &Request) -> u64 {
     match request {
         Request::Whoami | Request::Diagnose { .. } => DEAR,
-        Request::List { .. } | Request::Status { .. } | Request::Metrics { .. } => 1,
+        Request::List { .. }
+        | Request::Status { .. }
+        | Request::Metrics { .. }
+        | Request::Apis { .. }
+        | Request::Refusal { .. } => 1,
         _ => 0,
     }
 }

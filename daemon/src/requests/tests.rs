@@ -1,5 +1,6 @@
 //! What is answered on the spot, and what is asked of the driver.
 
+mod apis;
 mod pages;
 mod permissions;
 mod release;

@@ -47,11 +47,11 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
             account: None,
             after: Some(name("ads")),
         },
-        Request::Metrics {
-            after: Some(cursor()),
-        },
+        metrics(),
         Request::Whoami,
         watch(),
+        apis(),
+        refusal(),
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -69,6 +69,34 @@ fn watch() -> Request {
     Request::Watch {
         account: name("ads"),
         min_validity_ms: Some(60_000),
+    }
+}
+
+fn apis() -> Request {
+    Request::Apis {
+        account: None,
+        after: Some(name("ads")),
+    }
+}
+
+fn metrics() -> Request {
+    Request::Metrics {
+        after: Some(cursor()),
+    }
+}
+
+fn api() -> ApiLine {
+    ApiLine {
+        account: name("ads"),
+        urls: vec!["https://api.example.com/v1".into()],
+    }
+}
+
+fn refusal() -> Request {
+    Request::Refusal {
+        account: name("ads"),
+        status: 401,
+        body: secret("{}"),
     }
 }
 
@@ -106,6 +134,11 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
         Response::Whoami(Box::new(whoami())),
         Response::Retired { grant: 7 },
         Response::Unavailable(fault()),
+        Response::Apis(ApisPage {
+            apis: vec![api()],
+            next: None,
+        }),
+        Response::Refusal { is_refusal: true },
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -133,6 +166,8 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Metrics(_) => "metrics",
         Response::Retired { .. } => "retired",
         Response::Unavailable(_) => "unavailable",
+        Response::Apis(_) => "apis",
+        Response::Refusal { .. } => "refusal",
         _ => panic!("a new variant needs its name here"),
     }
 }
