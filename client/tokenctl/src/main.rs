@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod help;
 mod input;
+mod lasting_watch;
 mod output;
 mod prompt;
 mod secret_file;

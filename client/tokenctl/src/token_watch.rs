@@ -1,31 +1,25 @@
 //! `watch`: each newer token of an account as it comes, printed or given to a command.
 //!
-//! Owns the way through a restart of the daemon, and what ends the command. It reads no signals: SIGINT and SIGTERM end it as they end any
+//! Owns what ends the command. It reads no signals: SIGINT and SIGTERM end it as they end any
 //! program, since nothing has to be put in order. Must never tell the same token twice in a row, nor one of before the last.
 
 mod command;
 mod report;
 
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokend_client::{
-    BlockingClient, BlockingWatch, ClientError, FaultCode, SecretText, SocketPath, WatchEvent,
-    WatchOptions,
-};
+use tokend_client::{SecretText, SocketPath, WatchEvent, WatchOptions};
 
 use crate::arguments::Watch;
 use crate::failure::{Exit, Failure};
+use crate::lasting_watch::{Heard, LastingWatch};
 use command::Commands;
 use report::{Form, Report};
 
 /// How often it is checked whether the reader of the output has gone, and what became of a command.
 const CHECK: Duration = Duration::from_secs(1);
-/// The pauses between attempts to reach a daemon that is away: doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Watches until the daemon says that it is over, or nobody reads on.
 pub(crate) fn run(socket: Option<&Path>, options: Watch) -> Result<(), Failure> {
@@ -48,62 +42,18 @@ pub(crate) fn run(socket: Option<&Path>, options: Watch) -> Result<(), Failure> 
         commands,
         delivered: None,
     };
-    let path = SocketPath::find(socket)?;
-    let mut watch = Some(BlockingClient::connect(&path)?.watch(&demand)?);
-    let mut pause = FIRST_PAUSE;
+    let mut watch = LastingWatch::connect(SocketPath::find(socket)?, demand)?;
     loop {
         outlet.check()?;
-        let happened = match &mut watch {
-            Some(watch) => next(watch),
-            None => connect(&path, &demand, &mut pause).map(|again| {
-                watch = Some(again);
-                None
-            }),
-        };
-        match happened {
+        match watch.next_within(CHECK) {
             Ok(None) => {}
-            Ok(Some(event)) => {
-                pause = FIRST_PAUSE;
-                outlet.tell(event)?;
-            }
-            Err(error) if passes(&error) => {
-                watch = None;
-                outlet.report.reconnecting(&error)?;
-            }
+            Ok(Some(Heard::Event(event))) => outlet.tell(event)?,
+            Ok(Some(Heard::Away(error))) => outlet.report.reconnecting(&error)?,
             Err(error) => {
                 outlet.end();
                 return Err(error.into());
             }
         }
-    }
-}
-
-fn next(watch: &mut BlockingWatch) -> Result<Option<WatchEvent>, ClientError> {
-    watch.next_within(CHECK)
-}
-
-/// Tries again to reach the daemon, after a pause.
-fn connect(
-    path: &SocketPath,
-    demand: &WatchOptions,
-    pause: &mut Duration,
-) -> Result<BlockingWatch, ClientError> {
-    thread::sleep(*pause);
-    *pause = (*pause * 2).min(LONGEST_PAUSE);
-    BlockingClient::connect(path)?.watch(demand)
-}
-
-/// Whether a restart or a pause may help: the daemon is away, is about to stop, or has no room now.
-fn passes(error: &ClientError) -> bool {
-    match error {
-        ClientError::Lost { .. }
-        | ClientError::NotReachable { .. }
-        | ClientError::Silent { .. }
-        | ClientError::TimedOut { .. } => true,
-        ClientError::Fault(fault) => {
-            matches!(fault.code, FaultCode::Draining | FaultCode::TooBusy)
-        }
-        _ => false,
     }
 }
 
