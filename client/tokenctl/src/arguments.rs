@@ -5,6 +5,7 @@
 
 mod exec;
 mod get;
+mod keep;
 mod options;
 #[cfg(test)]
 mod page;
@@ -21,6 +22,7 @@ use tokend_client::AccountName;
 
 pub(crate) use exec::{Exec, Place};
 pub(crate) use get::Get;
+pub(crate) use keep::Keep;
 pub(crate) use options::Patient;
 use options::{
     account, account_arg, duration, duration_arg, flag, json_arg, optional_account, patient,
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Login(Login),
     Forget(Forget),
     Doctor(Doctor),
+    /// `exec --file` keeps its files fresh.
+    Keep(Keep),
     /// A shell asks which words can follow these.
     Complete(Vec<String>),
 }
@@ -189,6 +193,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             account: optional_account(matches)?,
             json: matches.get_flag("json"),
         }),
+        Some((keep::KEEP, matches)) => Command::Keep(keep::read(matches)?),
         Some(("complete", matches)) => Command::Complete(
             matches
                 .get_many::<String>("words")
@@ -261,6 +266,10 @@ pub(crate) fn grammar() -> clap::Command {
             command("doctor", help::DOCTOR)
                 .after_help(help::DOCTOR_AFTER)
                 .defer(|command| command.args([account_arg().required(false), json_arg()])),
+            // For `exec --file`, which starts it.
+            clap::Command::new(keep::KEEP)
+                .hide(true)
+                .defer(keep::grammar),
             // For the scripts in `completions`: they pass the words up to the cursor behind `--`.
             clap::Command::new("complete").hide(true).defer(|command| {
                 let words = Arg::new("words").num_args(0..).allow_hyphen_values(true);

@@ -12,9 +12,10 @@ use tokend_client::{
 };
 
 use crate::arguments::{
-    Arguments, Command, Exec, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Shape,
-    Status, Whoami,
+    Arguments, Command, Exec, Forget, Get, Kind, List, Login, Patient, Place, Refresh, Reject,
+    Shape, Status, Whoami,
 };
+use crate::exec::{Obtained, Runtime};
 use crate::failure::{Exit, Failure};
 use crate::trust;
 use crate::who_answered::Daemon;
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Login(options) => login(socket, &options),
         Command::Forget(options) => forget(socket, &options),
         Command::Doctor(options) => doctor::run(socket, options.account.as_ref(), options.json),
+        Command::Keep(options) => exec::keep(socket, options),
         Command::Complete(words) => completion::answer(&words),
     }
 }
@@ -85,16 +87,22 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
 
 /// Obtains every token before anything is started.
 fn run_with_tokens(socket: Option<&Path>, options: &Exec) -> Result<(), Failure> {
+    // A place that cannot have files is noticed before there is a token.
+    let runtime = match options.place {
+        Place::File => Some(Runtime::find()?),
+        Place::Environment | Place::Descriptor => None,
+    };
     let (mut client, Patience { wait, timeout, .. }) =
         connect_within(socket, patience(&options.patient))?;
     let mut tokens = Vec::with_capacity(options.tokens.len());
     for (account, _) in &options.tokens {
         let mut demand = GetOptions::new(account.clone()).wait(wait).timeout(timeout);
         demand.min_validity = options.min_validity;
-        tokens.push(client.get(&demand)?);
+        tokens.push(Obtained::now(client.get(&demand)?));
     }
+    let socket = client.socket().as_path().to_owned();
     drop(client);
-    exec::run(options, &tokens)
+    exec::run(&socket, options, &tokens, runtime.as_ref())
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {

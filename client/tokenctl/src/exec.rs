@@ -1,24 +1,59 @@
 //! Running a command with tokens.
 //!
 //! Owns the order of things: every token is there before anything is started, and then this process becomes the command. So signals, the
-//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed.
+//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed but, with `--file`, the keeper of the
+//! files beside it.
+
+mod handover;
+mod keeper;
+mod kept_file;
+mod runtime;
+mod start;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokend_client::Token;
 
-use crate::arguments::{Exec, Place};
+use crate::arguments::{Exec, Keep, Place};
 use crate::failure::{Exit, Failure};
-use crate::words;
+use crate::{clock, words};
+pub(crate) use keeper::run as keep;
+pub(crate) use runtime::Runtime;
+use runtime::TokenDirectory;
+
+/// A token, and when it ends on the clock that counts since the machine was started.
+pub(crate) struct Obtained {
+    token: Token,
+    ends: Option<Duration>,
+}
+
+impl Obtained {
+    /// A token that has just come.
+    pub(crate) fn now(token: Token) -> Self {
+        let ends = kept_file::ends(&token, clock::since_boot());
+        Self { token, ends }
+    }
+
+    fn secret(&self) -> &str {
+        self.token.access_token.expose()
+    }
+}
 
 /// Becomes the command. Returns only if that fails.
-pub(crate) fn run(options: &Exec, tokens: &[Token]) -> Result<(), Failure> {
+pub(crate) fn run(
+    socket: &Path,
+    options: &Exec,
+    tokens: &[Obtained],
+    runtime: Option<&Runtime>,
+) -> Result<(), Failure> {
     let Some((program, arguments)) = options.command.split_first() else {
         return Err(Failure::usage(
             "the command is missing",
@@ -29,23 +64,13 @@ pub(crate) fn run(options: &Exec, tokens: &[Token]) -> Result<(), Failure> {
     command.args(arguments);
     // They have to stay open until the command has them.
     let mut files = Vec::new();
-    for ((_, variable), token) in options.tokens.iter().zip(tokens) {
+    for ((_, variable), obtained) in options.tokens.iter().zip(tokens) {
         match options.place {
             Place::Environment => {
-                let secret = token.access_token.expose();
-                if secret.contains('\0') {
-                    return Err(Failure::new(
-                        Exit::Software,
-                        format!(
-                            "the token for {variable} has a zero byte, which no variable can hold"
-                        ),
-                        "use --fd, and check what the provider sends",
-                    ));
-                }
-                command.env(variable, secret);
+                command.env(variable, of_variable(variable, obtained.secret())?);
             }
             Place::Descriptor => {
-                let file = in_memory(token).map_err(|error| {
+                let file = in_memory(obtained.secret()).map_err(|error| {
                     Failure::new(
                         Exit::Io,
                         format!("the token cannot be put into memory for the command: {error}"),
@@ -55,16 +80,68 @@ pub(crate) fn run(options: &Exec, tokens: &[Token]) -> Result<(), Failure> {
                 command.env(variable, format!("/dev/fd/{}", file.as_raw_fd()));
                 files.push(file);
             }
+            // All of them together, below.
+            Place::File => {}
         }
     }
+    if let Some(runtime) = runtime {
+        let directory = in_files(socket, options, tokens, runtime)?;
+        for (account, variable) in &options.tokens {
+            command.env(variable, directory.path_of(account));
+        }
+    }
+    // With --file the keeper sees this process end, and removes the files.
     Err(not_run(program, &command.exec()))
 }
 
+/// A token as it can stand in a variable.
+fn of_variable<'t>(variable: &str, secret: &'t str) -> Result<&'t str, Failure> {
+    match secret.contains('\0') {
+        false => Ok(secret),
+        true => Err(Failure::new(
+            Exit::Software,
+            format!("the token for {variable} has a zero byte, which no variable can hold"),
+            "use --fd, and check what the provider sends",
+        )),
+    }
+}
+
+/// A keeper, and files with the tokens, which it writes.
+fn in_files(
+    socket: &Path,
+    options: &Exec,
+    tokens: &[Obtained],
+    runtime: &Runtime,
+) -> Result<TokenDirectory, Failure> {
+    let directory = runtime.make()?;
+    let mut keep = Keep {
+        starts_another: true,
+        directory: directory.path().to_owned(),
+        accounts: Vec::new(),
+        min_validity: options.min_validity,
+    };
+    let mut secrets = Vec::new();
+    for ((account, _), obtained) in options.tokens.iter().zip(tokens) {
+        // An account may have two variables, and has one file.
+        if !keep.accounts.iter().any(|(other, _)| other == account) {
+            keep.accounts.push((account.clone(), obtained.ends));
+            secrets.push(obtained.secret());
+        }
+    }
+    match start::keeper(socket, &keep, &secrets) {
+        Ok(()) => Ok(directory),
+        Err(failure) => {
+            directory.remove();
+            Err(failure)
+        }
+    }
+}
+
 /// A file in memory with the token, which the command inherits and nobody can change.
-fn in_memory(token: &Token) -> io::Result<OwnedFd> {
+fn in_memory(secret: &str) -> io::Result<OwnedFd> {
     let file = memfd_create("access-token", MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(file);
-    file.write_all(token.access_token.expose().as_bytes())?;
+    file.write_all(secret.as_bytes())?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&file, seals)?;
     Ok(file.into())

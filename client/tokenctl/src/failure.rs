@@ -91,6 +91,13 @@ impl Failure {
         ExitCode::from(self.exit as u8)
     }
 
+    /// What happened and what to do about it, for a process that goes on.
+    pub(crate) fn in_one_line(&self) -> String {
+        let advice = self.advice.iter().flat_map(|advice| advice.lines());
+        let parts: Vec<_> = std::iter::once(self.what.as_str()).chain(advice).collect();
+        parts.join("; ")
+    }
+
     fn text(&self, now: Timestamp) -> String {
         let retry = self
             .retry_after

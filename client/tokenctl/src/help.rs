@@ -72,7 +72,7 @@ starts curl only when there is a token, and ends with the exit code of tokenctl 
 As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
   set -o pipefail; tokenctl get ads --format curl | curl -fsS -K - URL";
 
-pub(crate) const EXEC: &str = "Run a command with access tokens in its environment";
+pub(crate) const EXEC: &str = "Run a command with access tokens in its environment or in files";
 
 pub(crate) const EXEC_AFTER: &str = "\
 Every token is obtained first: if one fails, the command is not started, and the exit code is that of `get`. Then this
@@ -82,12 +82,19 @@ ends with 127, one that cannot be run with 126.
 With --fd the variable (ACCESS_TOKEN_FILE if none is named) holds a path such as /dev/fd/3, from which the command
 and the programs it starts read the token; other users cannot see it, and it is gone when they end.
 
-The tokens are those of the start: a command that runs longer than they live has to ask again.
+These tokens are those of the start. A command that runs longer than they live reads a file of --file again, whose path
+is in the variable (ACCESS_TOKEN_FILE if none is named): a process beside the command writes each newer token there, at
+once and whole, without a line end. The file is gone while there is no token that may be used: at its end, when an API
+refused it, when your right to it is taken away. Standard error says so, and the command goes on; a restart of tokend is
+no failure. The files are yours alone, in a directory on tmpfs: of $XDG_RUNTIME_DIR, /run/user/UID and /dev/shm the
+first that is safe. They go when the process that was started ends, however it ends; one that goes to the background
+loses them. If the process beside it is killed, the next `exec --file` removes them before it does anything else.
 
 Examples:
   tokenctl exec ads -- ./report
   tokenctl exec ads=ADS_TOKEN crm=CRM_TOKEN --min-validity 10m -- ./compare --all
-  tokenctl exec --fd ads -- sh -c './report --token-file \"$ACCESS_TOKEN_FILE\"'";
+  tokenctl exec --fd ads -- sh -c './report --token-file \"$ACCESS_TOKEN_FILE\"'
+  tokenctl exec --file ads=ADS_TOKEN_FILE -- ./server";
 
 pub(crate) const WATCH: &str = "Print an account's token, and each newer one as it comes";
 

@@ -1,6 +1,6 @@
-//! Whether a credential may be sent to a daemon.
+//! Whether a credential may be sent to a daemon, and whether others can replace what is in a directory.
 //!
-//! Owns that rule. A token from the wrong daemon harms nobody who asks for it; a password sent to a socket that another user put there
+//! Owns these rules. A token from the wrong daemon harms nobody who asks for it; a password sent to a socket that another user put there
 //! belongs to that user.
 
 use std::ffi::OsString;
@@ -54,6 +54,11 @@ fn is_placed_by(socket: &Path, me: u32) -> bool {
     let folder = std::path::absolute(socket);
     let folder = folder.as_deref().ok().and_then(Path::parent);
     file && folder.and_then(|folder| hold_of(folder, me)) == Some(Hold::Ours)
+}
+
+/// Whether nobody but root and the caller can replace what the caller puts into this directory, or the directory itself.
+pub(crate) fn keeps_what_is_in(folder: &Path) -> bool {
+    hold_of(folder, geteuid().as_raw()).is_some()
 }
 
 /// How many symbolic links the kernel follows in one path.

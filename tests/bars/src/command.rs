@@ -1,4 +1,4 @@
-//! `tokenctl get` on a held token, as a whole process, against `/bin/true`.
+//! `tokenctl get` and `tokenctl exec` on a held token, as whole processes, against `/bin/true`.
 
 use std::{
     path::Path,
@@ -34,6 +34,43 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
         unit: " x /bin/true",
         from: format!("{ROUNDS} pairs, p50 {get:.0} us against {nothing:.0} us"),
     }])
+}
+
+/// Measures what `tokenctl exec` adds to starting a command.
+///
+/// # Errors
+/// When something cannot be started.
+pub fn exec() -> anyhow::Result<Vec<Figure>> {
+    let stand = Stand::start("", "")?;
+    stand.site.get("ads")?;
+    let socket = stand.site.socket();
+    let program = Path::new("/bin/true");
+    let started = |place: &[&str]| {
+        let mut arguments = vec![Path::new("--socket"), &socket, Path::new("exec")];
+        arguments.extend(place.iter().map(Path::new));
+        arguments.extend([Path::new("ads"), Path::new("--"), program]);
+        run(&stand.site.binaries().tokenctl, &arguments)
+    };
+    let mut all = <[Times; 3]>::default();
+    for _ in 0..ROUNDS {
+        let [nothing, in_variable, in_file] = &mut all;
+        nothing.add(run(program, &[])?);
+        in_variable.add(started(&[])?);
+        in_file.add(started(&["--file"])?);
+    }
+    let [nothing, in_variable, in_file] = all.map(|times| times.quantile(0.5));
+    stand.daemon.terminate()?;
+    let figure = |what, found: f64| Figure {
+        what,
+        found: (found - nothing) / 1000.0,
+        most: 2.0,
+        unit: " ms",
+        from: format!("{ROUNDS} rounds, p50 {found:.0} us against {nothing:.0} us of /bin/true"),
+    };
+    Ok(vec![
+        figure("tokenctl exec, added to a command's start", in_variable),
+        figure("tokenctl exec --file, added to a command's start", in_file),
+    ])
 }
 
 /// How long `tokenctl get` takes as a whole process.

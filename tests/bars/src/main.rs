@@ -40,6 +40,8 @@ struct Arguments {
 enum Which {
     /// `tokenctl get` of a held token, against `/bin/true`.
     Command,
+    /// What `tokenctl exec` adds to starting a command.
+    Exec,
     /// `get` on a kept connection against a bare echo.
     Connection,
     /// `get` with audit on against the same without.
@@ -117,8 +119,9 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 9] = [
+    let all: [(Which, Measure); 10] = [
         (Which::Command, tokend_bars::command::measure),
+        (Which::Exec, tokend_bars::command::exec),
         (Which::Connection, tokend_bars::connection::measure),
         (Which::Audit, tokend_bars::audit::measure),
         (Which::Policy, tokend_bars::policy::measure),

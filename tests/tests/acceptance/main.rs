@@ -13,6 +13,7 @@ mod documents;
 mod ended;
 mod entering;
 mod examples;
+mod exec_file;
 mod failures;
 mod kept;
 mod lifecycle;

@@ -30,6 +30,8 @@ pub(crate) enum Place {
     Environment,
     /// In files that are in memory only and have no name; the variables hold their paths.
     Descriptor,
+    /// In files that are kept fresh while the command runs; the variables hold their paths.
+    File,
 }
 
 pub(super) fn grammar(command: clap::Command) -> clap::Command {
@@ -52,14 +54,20 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
             "fd",
             "Put the path of an open file with the token into the variable",
         ),
+        flag(
+            "file",
+            "Put the path of a file into the variable that has the newest token while the command runs",
+        )
+        .conflicts_with("fd"),
         duration_arg("min-validity", "How long each token must still live"),
     ]))
 }
 
 pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {
-    let place = match matches.get_flag("fd") {
-        true => Place::Descriptor,
-        false => Place::Environment,
+    let place = match (matches.get_flag("fd"), matches.get_flag("file")) {
+        (true, _) => Place::Descriptor,
+        (_, true) => Place::File,
+        _ => Place::Environment,
     };
     let words = matches.get_many::<String>("accounts").into_iter().flatten();
     let tokens: Vec<(AccountName, String)> = words
@@ -93,7 +101,7 @@ fn read_token(word: &str, place: Place) -> Result<(AccountName, String), Failure
             word,
             match place {
                 Place::Environment => "ACCESS_TOKEN",
-                Place::Descriptor => "ACCESS_TOKEN_FILE",
+                Place::Descriptor | Place::File => "ACCESS_TOKEN_FILE",
             },
         ),
     };

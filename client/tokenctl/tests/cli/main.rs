@@ -8,6 +8,7 @@
 mod doctor;
 mod errors;
 mod exec;
+mod exec_file;
 #[expect(dead_code, reason = "the client's own tests use the rest of it")]
 #[path = "../../../tests/client/fake.rs"]
 mod fake;

@@ -1,0 +1,193 @@
+//! The keeper of `exec --file`: a process beside the command, which keeps its files fresh and removes them at the end.
+//!
+//! Owns how long it lives: exactly as long as the process that was started as the command. It is in a session of its own, ignores the
+//! signals that end programs, and of the command's files has standard error alone, so it delays nobody who waits for the end of the others.
+//! Standard output is the command's process here and nothing is ever printed there.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::setsid;
+use rustix::stdio::dup2_stdin;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use tokend_client::{ClientError, SocketPath, WatchOptions};
+
+use super::handover;
+use super::kept_file::KeptFile;
+use super::runtime::TokenDirectory;
+use super::start;
+use crate::arguments::Keep;
+use crate::clock;
+use crate::failure::{Exit, Failure};
+use crate::lasting_watch::{Heard, LastingWatch};
+
+/// The longest wait for the end of a token: waits stand still while the machine sleeps, and tokens end all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long it waits if no file has an end.
+const REST: Duration = Duration::from_secs(60 * 60);
+/// How much is heard and not looked at; more waits in the watches.
+const ROOM: usize = 4;
+
+enum Happened {
+    /// The command has ended.
+    Ended,
+    /// A watch has heard something.
+    Heard(usize, Heard),
+    /// A watch is over.
+    Over(usize, ClientError),
+}
+
+/// Keeps the files until the command has ended.
+pub(crate) fn run(socket: Option<&Path>, mut options: Keep) -> Result<(), Failure> {
+    let socket = SocketPath::find(socket)?;
+    if options.starts_another {
+        options.starts_another = false;
+        return start::another(socket.as_path(), &options);
+    }
+    let directory = match begin(&options) {
+        Ok(directory) => directory,
+        Err(failure) => {
+            // Before the process that waits for this one learns that it has ended.
+            failure.report(clock::now());
+            return Err(Failure::silent(Exit::Io));
+        }
+    };
+    let (sender, happened) = sync_channel(ROOM);
+    let mut files = Vec::new();
+    let watching = watch_command(sender.clone());
+    for (at, (account, ends)) in options.accounts.into_iter().enumerate() {
+        let mut demand = WatchOptions::new(account.clone());
+        demand.min_validity = options.min_validity;
+        files.push(KeptFile::new(&directory, account, ends));
+        let watch = LastingWatch::later(socket.clone(), demand);
+        let sender = sender.clone();
+        // Without a thread the file goes at its token's end, as for any other reason.
+        drop(thread::Builder::new().spawn(move || follow(at, watch, &sender)));
+    }
+    if watching.is_ok() {
+        keep(&mut files, &happened);
+    }
+    directory.remove();
+    Ok(())
+}
+
+/// Becomes independent of the command, holds the directory, writes the files, and says that they are there.
+fn begin(options: &Keep) -> Result<TokenDirectory, Failure> {
+    let failed = |error: io::Error| {
+        Failure::new(
+            Exit::Io,
+            format!("the files for tokens cannot be kept: {error}"),
+            "use --fd",
+        )
+    };
+    settle().map_err(failed)?;
+    let directory = TokenDirectory::hold(options.directory.clone()).map_err(failed)?;
+    let secrets = handover::take(options.accounts.len(), io::stdin()).map_err(failed)?;
+    let written = options
+        .accounts
+        .iter()
+        .zip(&secrets)
+        .try_for_each(|((account, _), secret)| directory.file_of(account).write(secret));
+    match written.and_then(|()| answer().map_err(failed)) {
+        Ok(()) => Ok(directory),
+        Err(failure) => {
+            directory.remove();
+            Err(failure)
+        }
+    }
+}
+
+fn settle() -> io::Result<()> {
+    close_inherited()?;
+    setsid()?;
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    // The command's directory may be on something that is to be unmounted.
+    std::env::set_current_dir("/")
+}
+
+/// Standard input is where the tokens came from, and where the answer goes.
+fn answer() -> io::Result<()> {
+    rustix::io::write(io::stdin(), &[start::READY])?;
+    Ok(dup2_stdin(File::open("/dev/null")?)?)
+}
+
+/// Closes what was inherited but the first three: the other end of a pipe or a connection waits for the last one to close it.
+fn close_inherited() -> io::Result<()> {
+    let mut inherited = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        inherited.extend(number.filter(|number: &i32| *number > 2));
+    }
+    for number in inherited {
+        match nix::unistd::close(number) {
+            // The list itself was open too and is not any more.
+            Ok(()) | Err(nix::errno::Errno::EBADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits in a thread for the end of the command.
+fn watch_command(sender: SyncSender<Happened>) -> io::Result<()> {
+    let wait = move || {
+        let command = io::stdout();
+        let mut watched = [PollFd::new(&command, PollFlags::IN)];
+        while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
+        drop(sender.send(Happened::Ended));
+    };
+    thread::Builder::new().spawn(wait).map(drop)
+}
+
+/// What a thread for each account does.
+fn follow(at: usize, mut watch: LastingWatch, sender: &SyncSender<Happened>) {
+    loop {
+        let (happened, is_over) = match watch.next_within(REST) {
+            Ok(None) => continue,
+            Ok(Some(heard)) => (Happened::Heard(at, heard), false),
+            Err(error) => (Happened::Over(at, error), true),
+        };
+        if sender.send(happened).is_err() || is_over {
+            return;
+        }
+    }
+}
+
+/// Until the command has ended.
+fn keep(files: &mut [KeptFile], happened: &Receiver<Happened>) {
+    loop {
+        let now = clock::since_boot();
+        for file in &mut *files {
+            file.pass(now);
+        }
+        let due = files.iter().filter_map(KeptFile::due).min();
+        let wait = due.map_or(REST, |due| due.saturating_sub(now).min(LONGEST_WAIT));
+        let (at, heard) = match happened.recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => continue,
+            Ok(Happened::Ended) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Happened::Heard(at, heard)) => (at, Ok(heard)),
+            Ok(Happened::Over(at, error)) => (at, Err(error)),
+        };
+        let Some(file) = files.get_mut(at) else {
+            continue;
+        };
+        match heard {
+            Ok(Heard::Event(event)) => file.heard(event, clock::since_boot()),
+            Ok(Heard::Away(error)) => file.away(&error),
+            Err(error) => file.over(error),
+        }
+    }
+}
