@@ -161,9 +161,10 @@ fn program(words: &[String]) -> (&str, &[String]) {
 
 /// Whether a shell puts a token in place of this word. The content of a substituted file is no argument.
 fn holds_a_token(word: &str, holders: &[String]) -> bool {
-    if word.starts_with('\'') || word.starts_with("<(") {
+    if word.starts_with('\'') {
         return false;
     }
+    let word = word.split("<(").next().unwrap_or_default();
     word.split("$(").skip(1).any(gives_a_token)
         || word.split('$').skip(1).any(|rest| {
             let rest = rest.trim_start_matches('{');
@@ -185,6 +186,10 @@ fn holds_a_token(word: &str, holders: &[String]) -> bool {
 fn names_a_token(arguments: &[String]) -> bool {
     arguments.iter().any(|word| {
         let lower = word.to_lowercase();
+        // HTTPie reads the value of `NAME:@FILE` from the file.
+        if lower.starts_with("authorization:@") {
+            return false;
+        }
         let option = lower.split('=').next().unwrap_or_default();
         matches!(
             option,

@@ -5,6 +5,7 @@
 
 mod exec;
 mod get;
+mod integrate;
 mod keep;
 mod options;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use tokend_client::AccountName;
 
 pub(crate) use exec::{Exec, Place};
 pub(crate) use get::Get;
+pub(crate) use integrate::Integrate;
 pub(crate) use keep::Keep;
 pub(crate) use options::Patient;
 use options::{
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     Login(Login),
     Forget(Forget),
     Doctor(Doctor),
+    Integrate(Integrate),
     /// `exec --file` keeps its files fresh.
     Keep(Keep),
     /// A shell asks which words can follow these.
@@ -193,6 +196,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             account: optional_account(matches)?,
             json: matches.get_flag("json"),
         }),
+        Some(("integrate", matches)) => Command::Integrate(integrate::read(matches)?),
         Some((keep::KEEP, matches)) => Command::Keep(keep::read(matches)?),
         Some(("complete", matches)) => Command::Complete(
             matches
@@ -266,16 +270,25 @@ pub(crate) fn grammar() -> clap::Command {
             command("doctor", help::DOCTOR)
                 .after_help(help::DOCTOR_AFTER)
                 .defer(|command| command.args([account_arg().required(false), json_arg()])),
-            // For `exec --file`, which starts it.
-            clap::Command::new(keep::KEEP)
-                .hide(true)
-                .defer(keep::grammar),
-            // For the scripts in `completions`: they pass the words up to the cursor behind `--`.
-            clap::Command::new("complete").hide(true).defer(|command| {
-                let words = Arg::new("words").num_args(0..).allow_hyphen_values(true);
-                command.arg(words.trailing_var_arg(true))
-            }),
+            command("integrate", help::INTEGRATE)
+                .after_help(help::INTEGRATE_AFTER)
+                .defer(integrate::grammar),
         ])
+        .subcommands(hidden())
+}
+
+/// Commands that programs call.
+fn hidden() -> [clap::Command; 2] {
+    // `exec --file` starts it.
+    let keep = clap::Command::new(keep::KEEP)
+        .hide(true)
+        .defer(keep::grammar);
+    // For the scripts in `completions`: they pass the words up to the cursor behind `--`.
+    let complete = clap::Command::new("complete").hide(true).defer(|command| {
+        let words = Arg::new("words").num_args(0..).allow_hyphen_values(true);
+        command.arg(words.trailing_var_arg(true))
+    });
+    [keep, complete]
 }
 
 fn with_status(command: clap::Command) -> clap::Command {

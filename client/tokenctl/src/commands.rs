@@ -20,8 +20,8 @@ use crate::failure::{Exit, Failure};
 use crate::trust;
 use crate::who_answered::Daemon;
 use crate::{
-    clock, completion, doctor, exec, input, output, status, token, token_watch, watch, whoami,
-    words,
+    clock, completion, doctor, exec, input, integrate, output, status, token, token_watch, watch,
+    whoami, words,
 };
 
 /// Runs a command to its end.
@@ -43,6 +43,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Login(options) => login(socket, &options),
         Command::Forget(options) => forget(socket, &options),
         Command::Doctor(options) => doctor::run(socket, options.account.as_ref(), options.json),
+        Command::Integrate(options) => {
+            integrate::run(options.consumer.as_deref(), options.account.as_ref())
+        }
         Command::Keep(options) => exec::keep(socket, options),
         Command::Complete(words) => completion::answer(&words),
     }

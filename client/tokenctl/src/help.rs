@@ -16,6 +16,7 @@ Examples:
   tokenctl status                                 the state of every account
   tokenctl status --watch                         the same, kept up to date
   tokenctl doctor                                 what is wrong, and what to do about it
+  tokenctl integrate                              how kubectl, npm, pip and others get their token
 
 Socket: --socket, else $TOKEND_SOCKET, else the first that exists of $XDG_RUNTIME_DIR/tokend/tokend.sock,
   /run/user/UID/tokend/tokend.sock and /run/tokend/tokend.sock; `whoami` shows which daemon answers
@@ -206,3 +207,14 @@ code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not
 79 login required.
 With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.
 A topic or severity of a newer tokend, which this tokenctl does not know, is other-NUMBER or warning.";
+
+pub(crate) const INTEGRATE: &str = "Print the lines that let another program use a token";
+
+pub(crate) const INTEGRATE_AFTER: &str = "\
+Without NAME the programs are listed. The lines go to standard output, with the account's name in them; which file
+they belong in and what they need is said on standard error. Names such as api.example.com are yours to replace.
+No line puts a token where other users can read it.
+
+Examples:
+  tokenctl integrate
+  tokenctl integrate msmtp mail >> ~/.msmtprc";

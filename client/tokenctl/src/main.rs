@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod help;
 mod input;
+mod integrate;
 mod lasting_watch;
 mod output;
 mod prompt;

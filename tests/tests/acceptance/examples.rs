@@ -83,6 +83,7 @@ fn a_token_in_arguments_is_found_however_it_gets_there() {
         r#"export ACCESS_TOKEN="$(tokenctl get ads)""#,
         r#"printf %s "$TOKEN" | tokenctl reject ads --print"#,
         "curl -H @<(tokenctl get ads --format header) https://ads.example.com/",
+        "t=$(tokenctl get ads) && http https://ads.example.com/ Authorization:@<(printf 'Bearer %s' \"$t\")",
         "[ -n \"$(tokenctl get ads)\" ] && echo yes",
         "the token of `tokenctl get ads` doesn't go to `curl` by $TOKEND_SOCKET",
         "curl http://127.0.0.1/log",

@@ -7,6 +7,7 @@ mod architecture;
 mod audit;
 mod commands;
 mod completions;
+mod consumers;
 mod contributing;
 mod doctor;
 mod documents;

@@ -1,0 +1,214 @@
+//! Programs that nobody here wrote, each with the lines that `tokenctl integrate` prints for it.
+//!
+//! Owns what is shown of each: it uses the token; it uses the next one; the next one after a refusal; and when the account needs a login it
+//! fails, says so, and sends nothing. Every server refuses all tokens but the newest.
+
+mod cases;
+mod servers;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use tokend_harness::{Daemon, Site, demand::carried_out};
+use tokend_provider_simulator::{Configuration, Simulator, spec::Api};
+use tokend_tests::examples::exposed;
+
+use crate::stage::{FAST, ON_DEMAND, account};
+use servers::Server;
+
+/// A daemon with one account, `it`, whose password was entered; a server; and a home for the consumer.
+struct Scene {
+    _sim: Simulator,
+    site: Site,
+    _daemon: Daemon,
+    server: Server,
+}
+
+/// How a consumer ends when the account needs a login.
+struct End {
+    code: i32,
+    /// What its user reads.
+    says: &'static str,
+}
+
+/// What tokenctl says, where the consumer passes it on.
+const ADVICE: &str = "tokenctl login it";
+
+impl Scene {
+    fn new(server: Server) -> Self {
+        let sim = Simulator::start(vec![account("it", Api::JwtApi)]).unwrap();
+        let lines = format!("{FAST}{ON_DEMAND}");
+        let configuration = Configuration::of(&sim).everywhere(&lines).without_secrets();
+        let site = Site::with(&configuration).unwrap();
+        let daemon = site.start().unwrap();
+        let password = sim.accounts().remove(0).password.unwrap();
+        let said = site.tokenctl_with(&["login", "it"], &password).unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let scene = Self {
+            _sim: sim,
+            site,
+            _daemon: daemon,
+            server,
+        };
+        fs::create_dir(scene.home()).unwrap();
+        scene
+    }
+
+    fn home(&self) -> PathBuf {
+        self.site.path().join("home")
+    }
+
+    /// Puts a file into the home; only its owner can read it.
+    fn put(&self, name: &str, text: &str) -> String {
+        let path = self.home().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        path.display().to_string()
+    }
+
+    /// The lines for a consumer, with the server in place of what a user replaces.
+    fn lines(&self, name: &str) -> String {
+        let said = self.site.tokenctl(&["integrate", name, "it"]).unwrap();
+        assert_eq!(exposed(&said.out), [], "{name}");
+        let url = format!("{}/", self.server.http());
+        said.line()
+            .unwrap()
+            .replace("https://api.example.com/", &url)
+            + "\n"
+    }
+
+    /// A program that uses ACCESS_TOKEN.
+    fn report(&self) -> String {
+        let url = self.server.http();
+        let text = format!(
+            "#!/bin/sh\nprintf 'header = \"Authorization: Bearer %s\"\\n' \"$ACCESS_TOKEN\" | curl -fsS -K - {url}/\n"
+        );
+        self.put("report", &text)
+    }
+
+    fn run(&self, script: &str) -> Output {
+        let tokenctl = self.site.binaries().tokenctl.parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let mut command = Command::new("bash");
+        for name in std::env::vars().map(|(name, _)| name) {
+            let lower = name.to_lowercase();
+            if lower.ends_with("_proxy") || lower.starts_with("npm_") || lower.starts_with("pip_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["-c", script])
+            .stdin(Stdio::null())
+            .current_dir(self.home())
+            .env("PATH", format!("{}:{path}", tokenctl.display()))
+            .env("HOME", self.home())
+            .env("XDG_RUNTIME_DIR", self.home())
+            .env("TOKEND_SOCKET", self.site.socket());
+        command.output().unwrap()
+    }
+}
+
+/// Shows the four things of one consumer. `programs` are those that must be installed.
+fn show(programs: &[&str], server: Server, script: impl FnOnce(&Scene) -> String, end: &End) {
+    if !carried_out(&programs.join(", "), there(programs)) {
+        return;
+    }
+    let scene = Scene::new(server);
+    let script = script(&scene);
+    let good = |token: &str| {
+        scene.server.demand(token);
+        let (accepted, refused) = scene.server.counts();
+        let output = scene.run(&script);
+        assert!(output.status.success(), "{script}\n{output:?}");
+        let now = scene.server.counts();
+        assert!(now.0 > accepted && now.1 == refused, "{now:?} {output:?}");
+    };
+    let first = scene.site.get("it").unwrap();
+    good(&first);
+    // The token has expired, and there is the next one.
+    let second = scene.site.tokenctl(&["refresh", "it", "--print"]).unwrap();
+    let second = second.line().unwrap();
+    assert_ne!(first, second);
+    good(&second);
+    // It is refused; whoever sees that reports it.
+    scene.server.demand("another");
+    let (accepted, refused) = scene.server.counts();
+    let output = scene.run(&script);
+    assert!(!output.status.success(), "{script}\n{output:?}");
+    let now = scene.server.counts();
+    assert!(now.0 == accepted && now.1 > refused, "{now:?} {output:?}");
+    let reject = ["reject", "it", "--print"];
+    let third = scene.site.tokenctl_with(&reject, &second).unwrap();
+    good(&third.line().unwrap());
+    // Only a person can help.
+    let forgotten = scene.site.tokenctl(&["forget", "it", "--yes"]).unwrap();
+    assert_eq!(forgotten.code, Some(0), "{forgotten:?}");
+    let before = scene.server.counts();
+    let output = scene.run(&script);
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(end.code), "{script}\n{said}");
+    assert!(said.contains(end.says), "{said}");
+    assert_eq!(
+        scene.server.counts(),
+        before,
+        "nothing was presented: {said}"
+    );
+}
+
+fn there(programs: &[&str]) -> anyhow::Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for program in programs {
+        let mut folders = std::env::split_paths(&path);
+        let found = folders.any(|folder| folder.join(program).exists());
+        anyhow::ensure!(found, "there is no {program}; tests/setup installs it");
+    }
+    Ok(())
+}
+
+/// Each name of the table has a test here and a row in `tests/README.md`, and neither has another.
+#[test]
+fn every_consumer_is_run() {
+    let site = Site::new().unwrap();
+    let listed = site.tokenctl(&["integrate"]).unwrap().line().unwrap();
+    let mut names: Vec<&str> = listed
+        .lines()
+        .map(|it| it.split('\t').next().unwrap())
+        .collect();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(here.join("README.md")).unwrap();
+    let (_, table) = readme.split_once("## Consumers").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|it| it.strip_prefix("| `"));
+    let mut rows: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
+    rows.sort_unstable();
+    assert_eq!(names, rows);
+    // The service is run under a booted systemd, in tests/systemd/integrate.rs.
+    names.retain(|name| *name != "systemd");
+    assert_eq!(names, cases::NAMES);
+}
+
+#[test]
+fn lines_go_to_standard_output_and_the_rest_to_standard_error() {
+    let site = Site::new().unwrap();
+    let said = site.tokenctl(&["integrate", "cron", "it"]).unwrap();
+    assert_eq!(
+        said.out,
+        "*/10 * * * * tokenctl exec it -- /usr/local/bin/report\n"
+    );
+    assert!(said.err.contains("needs ") && said.err.contains("the crontab"));
+    let unnamed = site.tokenctl(&["integrate", "cron"]).unwrap();
+    assert!(unnamed.out.contains("exec ACCOUNT --"), "{unnamed:?}");
+    for wrong in [&["integrate", "abacus"][..], &["integrate", "cron", "-x"]] {
+        assert_eq!(site.tokenctl(wrong).unwrap().code, Some(64), "{wrong:?}");
+    }
+    let completed = site
+        .tokenctl(&["complete", "--", "integrate", "ku"])
+        .unwrap();
+    assert!(completed.out.contains("kubectl"), "{completed:?}");
+}
