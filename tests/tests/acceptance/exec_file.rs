@@ -190,7 +190,7 @@ fn a_file_goes_with_its_token_while_the_provider_is_down_and_comes_back() {
     running.says("no newer token at present: ");
     stage.sim.up(Api::JwtApi).unwrap();
     assert!(stage.accepted(Api::JwtApi, &running.token()));
-    running.says("its file has a newer token now");
+    running.says("its file has the newest token again");
     running.end();
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokend_client::{AccountName, ClientError, Token, WatchEvent};
@@ -20,6 +20,9 @@ use crate::secret_file::SecretFile;
 const AGAIN: Duration = Duration::from_secs(5);
 /// After so many failed attempts to reach the daemon it is said: six take about three seconds, and a restart less.
 const MANY: u32 = 6;
+
+const REMOVED: &str = "another program has removed its file, which comes back with the next token";
+const WITHOUT_DIRECTORY: &str = "another program has removed its directory, and its file is gone until the command is started again";
 
 /// The file of one account. Times are on the clock that counts since the machine was started.
 pub(super) struct KeptFile {
@@ -66,6 +69,13 @@ impl KeptFile {
 
     /// Time passes.
     pub(super) fn pass(&mut self, now: Duration) {
+        if self.is_there && is_absent(&self.path) {
+            self.is_there = false;
+            match self.has_lost_its_directory() {
+                true => self.say(WITHOUT_DIRECTORY),
+                false => self.say(REMOVED),
+            }
+        }
         let has_ended = |ends: Option<Duration>| ends.is_some_and(|ends| ends <= now);
         if self.is_there && has_ended(self.ends) {
             self.remove();
@@ -121,7 +131,7 @@ impl KeptFile {
         self.remove();
         let why = Failure::from(error).in_one_line();
         self.say(&format!(
-            "{why}; its file is gone, and comes back when the command is started again with the right to it"
+            "{why}; its file is gone until the command is started again"
         ));
     }
 
@@ -138,14 +148,21 @@ impl KeptFile {
                 self.ends = ends;
                 self.unwritten = None;
                 if self.said.take().is_some() {
-                    self.note("its file has a newer token now");
+                    self.note("its file has the newest token again");
                 }
             }
             Err(failure) => {
                 self.unwritten = Some((token, ends, now.saturating_add(AGAIN)));
-                self.say(&failure.in_one_line());
+                match self.has_lost_its_directory() {
+                    true => self.say(WITHOUT_DIRECTORY),
+                    false => self.say(&failure.in_one_line()),
+                }
             }
         }
+    }
+
+    fn has_lost_its_directory(&self) -> bool {
+        self.path.parent().is_some_and(is_absent)
     }
 
     fn has(&self, secret: &[u8]) -> bool {
@@ -174,6 +191,11 @@ impl KeptFile {
     fn note(&self, sentence: &str) {
         output::note(&format!("{}: {sentence}", self.account));
     }
+}
+
+/// Whether it is certain that there is nothing.
+fn is_absent(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
 }
 
 /// When a token that has just come ends.
