@@ -43,7 +43,7 @@ pub(crate) struct RunAs {
     pub(crate) environment: Environment,
     /// The unit that runs the daemon, if one does.
     pub(crate) unit: Option<Unit>,
-    /// UnknownName users and groups in that unit; a unit with an unknown user is ignored.
+    /// Unknown users and groups in that unit; a unit with an unknown user is ignored.
     pub(crate) unknown: Vec<UnknownName>,
     /// The reason why this user is the daemon's.
     pub(crate) why: Reason,

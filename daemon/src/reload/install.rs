@@ -152,6 +152,13 @@ impl Installer {
             }
             walk = self.walk(&missing).await?;
         }
+        for set_aside in &walk.set_aside {
+            // A reload that adds an account says nothing of the records of others.
+            let id = RecordKey::read(&set_aside.account);
+            if survey.ask_all || id.is_some_and(|id| missing.contains(&id)) {
+                tracing::error!("a stored record cannot be opened: {set_aside}");
+            }
+        }
         found.extend(walk.found);
         Ok((survey.ask_all.then_some(walk.hosts), walk.logins))
     }

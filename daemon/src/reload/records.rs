@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tokend_record::RecordKey;
-use tokend_store::{AccountId, Record, StoreError, Strayed};
+use tokend_store::{AccountId, Quarantined, Record, StoreError, Strayed};
 
 use crate::broker::change::{FoundRecord, HostsUsed, Used};
 use tokend_process::clock::Clock;
@@ -21,6 +21,8 @@ pub(super) struct Walk {
     pub(super) logins: Used,
     /// Damaged records of requested accounts that seem to have none: they cannot be opened because their names were damaged.
     pub(super) strayed: Vec<Strayed>,
+    /// Every record that cannot be opened.
+    pub(super) set_aside: Vec<Quarantined>,
 }
 
 /// Reads every record: those of `missing` for themselves, and all of them for what they have used.
@@ -48,13 +50,13 @@ pub(super) fn walk(
         let lost: Vec<_> = lost.map(|id| AccountId::clone(id)).collect();
         walk.strayed = store.strayed(&lost, &quarantined)?;
     }
-    for set_aside in quarantined {
-        tracing::error!("a stored record cannot be opened: {set_aside}");
+    for set_aside in &quarantined {
         if let Some(id) = RecordKey::read(&set_aside.account) {
             let reason = set_aside.reason.to_string().into();
             walk.found.insert(id, FoundRecord::Quarantined(reason));
         }
     }
+    walk.set_aside = quarantined;
     Ok(walk)
 }
 

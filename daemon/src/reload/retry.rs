@@ -38,7 +38,7 @@ pub(crate) async fn try_again(reloader: &Reloader) {
     if names.is_empty() {
         return;
     }
-    let Some(lookup) = reloader.lookups.begin() else {
+    let Some(mut lookup) = reloader.lookups.begin() else {
         return;
     };
     let clock = reloader.parts.clock.clone();

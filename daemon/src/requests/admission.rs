@@ -82,7 +82,10 @@ pub(super) enum Subject<'r, 's> {
 
 impl<'r, 's> Subject<'r, 's> {
     pub(super) fn of(snapshot: &'s Snapshot, request: &'r Request) -> Self {
-        let (permission, _) = permissions(request);
+        // What is not listed there is decided by no permission.
+        let Some((permission, _)) = permissions(request) else {
+            return Self::Unknown;
+        };
         match (request, request.account()) {
             (_, Some(name)) => Self::Account(name, snapshot.find(name), permission),
             (Request::Reload, _) => Self::Daemon(permission, "reload the configuration"),
@@ -101,8 +104,8 @@ impl<'r, 's> Subject<'r, 's> {
 }
 
 /// The permission that decides about a request, and another that the content of its answer depends on.
-fn permissions(request: &Request) -> (Permission, Option<Permission>) {
-    match request {
+fn permissions(request: &Request) -> Option<(Permission, Option<Permission>)> {
+    Some(match request {
         Request::Get { .. }
         | Request::Watch { .. }
         | Request::Refusal { .. }
@@ -116,8 +119,12 @@ fn permissions(request: &Request) -> (Permission, Option<Permission>) {
         Request::Forget { .. } => (Permission::Forget, None),
         Request::Diagnose { .. } => (Permission::Status, Some(Permission::Reload)),
         Request::Reload => (Permission::Reload, None),
-        _ => (Permission::Status, None),
-    }
+        Request::Status { .. }
+        | Request::List { .. }
+        | Request::Metrics { .. }
+        | Request::Whoami => (Permission::Status, None),
+        _ => return None,
+    })
 }
 
 impl Requests {
@@ -165,7 +172,9 @@ impl Requests {
         if !first.is_empty() {
             return first;
         }
-        let (permission, other) = permissions(request);
+        let Some((permission, other)) = permissions(request) else {
+            return Needs::NONE;
+        };
         let wanted = Permissions::of(&[permission, other.unwrap_or(permission)]);
         match subject {
             Subject::Daemon(..) | Subject::Metrics => snapshot.lacks_for_daemon(peer, wanted),

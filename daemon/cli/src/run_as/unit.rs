@@ -128,7 +128,7 @@ impl Unit {
         self.own_directories().any(|dir| dir == path)
     }
 
-    /// Reason the daemon cannot reach `path` at all, according to the unit.
+    /// Why the daemon cannot reach `path` at all, according to the unit.
     pub(crate) fn hides(&self, path: &Path) -> Option<&'static str> {
         let home = self
             .last("ProtectHome")
@@ -144,7 +144,7 @@ impl Unit {
         (self.is_on("PrivateTmp") && below(&["/tmp", "/var/tmp"])).then_some("PrivateTmp=")
     }
 
-    /// Reason the daemon cannot write below `path`, according to the unit.
+    /// Why the daemon cannot write below `path`, according to the unit.
     pub(crate) fn keeps_from_writing(&self, path: &Path) -> Option<&'static str> {
         if let Some(why) = self.hides(path) {
             return Some(why);
@@ -299,7 +299,7 @@ impl Unit {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// The values of a setting that may be found several times; an empty value drops the earlier ones.
+    /// The values of a setting that may stand several times in a unit; an empty value drops the earlier ones.
     fn values(&self, key: &str) -> Vec<&str> {
         let mut values = Vec::new();
         for (_, value) in self.settings.iter().filter(|(own, _)| own == key) {

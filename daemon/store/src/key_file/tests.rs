@@ -109,7 +109,10 @@ fn a_key_of_the_wrong_length_is_refused() {
         place.write(&vec![b'k'; length], 0o600);
         let message = place.load().unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
-        assert!(!message.contains("kk"), "no byte of the key is expected");
+        assert!(
+            !message.contains("kk"),
+            "no byte of the key is in the message"
+        );
     }
 }
 

@@ -115,7 +115,7 @@ fn each_advice_about_owners_is_right_when_followed() {
         let (exit, _, err) = machine.check_with(args.clone());
         assert_eq!((exit, err.as_str()), (Exit::Success, ""));
     }
-    // RunAs it is when the directory is root's and the files are not is for a person to say.
+    // Whose it is when the directory is root's and the files are not is for a person to say.
     give(&machine, "state", 0);
     let (exit, _, err) = machine.check(false);
     assert_eq!(exit, Exit::Config);
