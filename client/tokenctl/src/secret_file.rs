@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,9 +16,6 @@ use rustix::io::Errno;
 
 use crate::failure::{Exit, Failure};
 use crate::words;
-
-/// Attempts at a hidden name that another writer of the same file keeps taking.
-const ATTEMPTS: usize = 16;
 
 /// Where a token goes, and who can read it there.
 #[derive(Debug)]
@@ -89,50 +86,11 @@ impl SecretFile {
     }
 
     fn write_in(&self, directory: &File, name: &OsStr, content: &[u8]) -> io::Result<()> {
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(".tokenctl");
-        for _ in 0..ATTEMPTS {
-            let mut file = match nameless(directory) {
-                Ok(file) => Some(file),
-                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => None,
-                Err(error) => return Err(error.into()),
-            };
-            let has_name = file.is_none();
-            let mut file = match file.take() {
-                Some(file) => file,
-                None => match named(directory, &hidden) {
-                    Ok(file) => file,
-                    Err(Errno::EXIST) => {
-                        remove(directory, &hidden)?;
-                        continue;
-                    }
-                    Err(error) => return Err(error.into()),
-                },
-            };
-            let put = self
-                .fill(&mut file, content)
-                .and_then(|()| match has_name {
-                    true => Ok(()),
-                    false => give_name(&file, directory, &hidden).map_err(io::Error::from),
-                })
-                .and_then(|()| Ok(fs::renameat(directory, &hidden, directory, name)?));
-            match put {
-                Ok(()) => return Ok(fs::fsync(directory)?),
-                // Left over from a writer that was killed, or another writer is at the same file.
-                Err(error) if is(&error, Errno::EXIST) => remove(directory, &hidden)?,
-                Err(error) if is(&error, Errno::NOENT) => {}
-                Err(error) => {
-                    if has_name {
-                        remove(directory, &hidden)?;
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Err(io::Error::other(
-            "other programs write the same file all the time",
-        ))
+        let hidden = Hidden::make(directory, |file| self.fill(file, content))?;
+        fs::renameat(directory, &hidden.name, directory, name)?;
+        // It has another name now.
+        hidden.keep();
+        Ok(fs::fsync(directory)?)
     }
 
     /// The owner and the permissions come first, and the disk has it all at the end.
@@ -150,6 +108,7 @@ impl SecretFile {
         let shown = self.shown();
         let advice = match Errno::from_io_error(error) {
             Some(Errno::NOENT) => "make the directory, or name another",
+            Some(Errno::NAMETOOLONG) => "name the file with fewer letters",
             Some(Errno::PERM) if self.owner.is_some() => {
                 "only root can give a file to another user: leave out --owner, or run this as root"
             }
@@ -171,34 +130,80 @@ impl SecretFile {
     }
 }
 
-/// A file without a name: if this process is killed, nothing is left.
-fn nameless(directory: &File) -> Result<File, Errno> {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    fs::openat(directory, ".", flags, Mode::RUSR | Mode::WUSR).map(File::from)
+/// A whole file under a hidden name of its own, which is removed unless it is kept.
+struct Hidden<'d> {
+    directory: &'d File,
+    name: OsString,
+    is_kept: bool,
 }
 
-/// A new file of this name, where the file system has none without.
-fn named(directory: &File, hidden: &OsStr) -> Result<File, Errno> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    fs::openat(directory, hidden, flags, Mode::RUSR | Mode::WUSR).map(File::from)
-}
+impl<'d> Hidden<'d> {
+    /// A file that `fill` has filled. Where the file system allows it, it has no name before it is whole: if this process is killed,
+    /// nothing is left.
+    fn make(directory: &'d File, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<Self> {
+        let hidden = Self {
+            directory,
+            name: random_name()?.into(),
+            is_kept: false,
+        };
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        match fs::openat(directory, ".", flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => {
+                let mut file = File::from(file);
+                fill(&mut file)?;
+                match hidden.link(&file) {
+                    // Without /proc, a file without a name cannot get one.
+                    Err(Errno::NOENT) => hidden.create(fill)?,
+                    linked => linked?,
+                }
+            }
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
+                hidden.create(fill)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(hidden)
+    }
 
-/// By the process' own list of descriptors: the direct way needs a privilege.
-fn give_name(file: &File, directory: &File, hidden: &OsStr) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd as _;
-    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-    fs::linkat(fs::CWD, own, directory, hidden, AtFlags::SYMLINK_FOLLOW)
-}
+    /// Gives the file its name. By the process' own list of descriptors, because the direct way needs a privilege.
+    fn link(&self, file: &File) -> Result<(), Errno> {
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        fs::linkat(
+            fs::CWD,
+            own,
+            self.directory,
+            &self.name,
+            AtFlags::SYMLINK_FOLLOW,
+        )
+    }
 
-fn remove(directory: &File, hidden: &OsStr) -> io::Result<()> {
-    match fs::unlinkat(directory, hidden, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
+    fn create(&self, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = fs::openat(self.directory, &self.name, flags, Mode::RUSR | Mode::WUSR)?;
+        fill(&mut File::from(file))
+    }
+
+    fn keep(mut self) {
+        self.is_kept = true;
     }
 }
 
-fn is(error: &io::Error, errno: Errno) -> bool {
-    Errno::from_io_error(error) == Some(errno)
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // The error that led here is reported; this one would hide it.
+            let _failed = fs::unlinkat(self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// A name that no other writer has, and that is not longer than any name of a file may be.
+fn random_name() -> io::Result<String> {
+    let mut random = [0; 12];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!(".tokenctl-{digits}"))
 }
 
 impl Owner {
@@ -222,7 +227,14 @@ impl Owner {
                 Err(_) => field(&entry("group", group)?, 2)?,
             }),
         };
-        Ok(Self { uid, gid })
+        // The system takes this number for `as it is`.
+        match uid == u32::MAX || gid == Some(u32::MAX) {
+            true => Err(Failure::usage(
+                format!("{} is the number of no user or group", u32::MAX),
+                "name an existing one, or use its number",
+            )),
+            false => Ok(Self { uid, gid }),
+        }
     }
 }
 
@@ -270,4 +282,62 @@ fn field(entry: &str, at: usize) -> Result<u32, Failure> {
             "use numbers with --owner",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{create_dir, read_dir, read_to_string};
+    use std::thread;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let entries = read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn nothing_is_left_when_the_last_step_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let file = SecretFile::new(path.clone(), 0o644, None);
+        let (directory, name) = file.open_directory().unwrap();
+        // It comes to be after the check.
+        create_dir(&path).unwrap();
+        file.write_in(&directory, name, b"secret").unwrap_err();
+        assert_eq!(names(folder.path()), ["token"]);
+        // The same where a file cannot be without a name.
+        let fill = |_: &mut File| Err(io::Error::other("full"));
+        let hidden = Hidden {
+            directory: &directory,
+            name: ".hidden".into(),
+            is_kept: false,
+        };
+        hidden.create(fill).unwrap_err();
+        drop(hidden);
+        assert_eq!(names(folder.path()), ["token"]);
+    }
+
+    #[test]
+    fn writers_at_once_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n".repeat(255));
+        thread::scope(|scope| {
+            for writer in 0..8 {
+                let path = path.clone();
+                scope.spawn(move || {
+                    let content = vec![b'a' + writer; 10_000];
+                    SecretFile::new(path, 0o600, None).write(&content).unwrap();
+                });
+            }
+        });
+        let content = read_to_string(&path).unwrap();
+        assert_eq!(content.len(), 10_000);
+        assert!(
+            content
+                .bytes()
+                .all(|byte| Some(byte) == content.bytes().next())
+        );
+        assert_eq!(names(folder.path()).len(), 1);
+    }
 }

@@ -106,16 +106,19 @@ pub(crate) fn plain(token: &Token) -> Zeroizing<Vec<u8>> {
 fn curl(token: &Token) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let secret = token.access_token.expose();
     demand_plain(secret, "a configuration of curl")?;
-    // Within double quotes curl reads a backslash and what follows as one character.
-    let quoted = Zeroizing::new(secret.replace('\\', r"\\").replace('"', "\\\""));
-    Ok(match token.presentation() {
-        Presentation::Header { name, prefix } => {
-            line(&["header = \"", &name, ": ", &prefix, &quoted, "\""])
-        }
-        Presentation::Cookie { name } => line(&["cookie = \"", name, "=", &quoted, "\""]),
+    let (option, parts) = match token.presentation() {
+        Presentation::Header { name, prefix } => (
+            "header",
+            [name.into_owned(), ": ".into(), prefix.into_owned()],
+        ),
+        Presentation::Cookie { name } => ("cookie", [name.to_owned(), "=".into(), String::new()]),
         // curl encodes the value; it takes a name that needs no encoding as it is.
-        Presentation::Query { name } => line(&["url-query = \"", name, "=", &quoted, "\""]),
-    })
+        Presentation::Query { name } => ("url-query", [name.to_owned(), "=".into(), String::new()]),
+    };
+    // Within double quotes curl reads a backslash and what follows as one character.
+    let quoted = |text: &str| Zeroizing::new(text.replace('\\', r"\\").replace('"', "\\\""));
+    let before = quoted(&parts.concat());
+    Ok(line(&[option, " = \"", &before, &quoted(secret), "\""]))
 }
 
 /// The initial response of SASL XOAUTH2, as mail servers take it: base64 of the user and the token, each ended by a byte 1.

@@ -180,7 +180,8 @@ fn output(matches: &ArgMatches) -> Result<Option<SecretFile>, Failure> {
 
 /// Permissions in octal digits, as for chmod(1). Whoever owns the file must be able to read it, and no program may run it.
 fn mode(text: &str) -> Result<u32, Failure> {
-    let mode = u32::from_str_radix(text, 8).ok();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let mode = u32::from_str_radix(text, 8).ok().filter(|_| digits);
     mode.filter(|mode| *mode <= 0o777 && mode & 0o111 == 0 && mode & 0o400 != 0)
         .ok_or_else(|| {
             Failure::usage(

@@ -92,6 +92,11 @@ fn curl_sends_the_token_where_the_api_wants_it() {
             r#"a"b\c"#,
             "\r\nX-Api-Key: a\"b\\c\r\n".into(),
         ),
+        (
+            r#"header:X-Auth:Key="\"#,
+            TOKEN,
+            format!("\r\nX-Auth: Key=\"\\{TOKEN}\r\n"),
+        ),
         ("cookie:sid", TOKEN, format!("\r\nCookie: sid={TOKEN}\r\n")),
         (
             "query:key",
@@ -243,6 +248,15 @@ fn options_that_the_format_does_not_use_are_mistakes() {
             "leave out --output",
         ),
         (&["--output", "x", "--mode", "755"], "600, 640 or 644"),
+        (&["--output", "x", "--mode", "+600"], "600, 640 or 644"),
+        (
+            &["--output", "x", "--owner", "4294967295"],
+            "number of no user",
+        ),
+        (
+            &["--output", "x", "--owner", "0:4294967295"],
+            "number of no user",
+        ),
         (&["--output", "x", "--mode", "040"], "600, 640 or 644"),
         (
             &["--output", "x", "--owner", "nobody-of-that-name"],
@@ -284,8 +298,6 @@ fn a_file_is_replaced_with_its_permissions_and_nothing_is_left_beside_it() {
     assert_eq!(mode(&file), 0o600);
     let before = fs::metadata(&file).unwrap().ino();
 
-    // Left over from a writer that was killed.
-    fs::write(folder.path().join(".token.tokenctl"), "old").unwrap();
     assert_eq!(output(&file, &["--mode", "640"]), printed(""));
     assert_eq!(mode(&file), 0o640);
     assert_ne!(
