@@ -5,6 +5,7 @@
 
 mod exec;
 mod get;
+mod helper;
 mod integrate;
 mod keep;
 mod options;
@@ -23,6 +24,7 @@ use tokend_client::AccountName;
 
 pub(crate) use exec::{Exec, Place};
 pub(crate) use get::Get;
+pub(crate) use helper::{Helper, Protocol};
 pub(crate) use integrate::Integrate;
 pub(crate) use keep::Keep;
 pub(crate) use options::Patient;
@@ -49,6 +51,7 @@ pub(crate) enum Command {
     Get(Get),
     Exec(Exec),
     Watch(Watch),
+    Helper(Helper),
     Status(Status),
     List(List),
     Whoami(Whoami),
@@ -146,7 +149,7 @@ fn named(words: &[OsString]) -> Option<String> {
 /// Reads the command line.
 #[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
-    let words: Vec<OsString> = words.into_iter().collect();
+    let words = helper::spelled_out(words.into_iter().collect());
     let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) => {
@@ -162,6 +165,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("get", matches)) => Command::Get(get::read(matches)?),
         Some(("exec", matches)) => Command::Exec(exec::read(matches)?),
         Some(("watch", matches)) => Command::Watch(watch::read(matches)?),
+        Some(("helper", matches)) => Command::Helper(helper::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -267,6 +271,9 @@ pub(crate) fn grammar() -> clap::Command {
             command("forget", help::FORGET).defer(|command| {
                 command.args([account_arg(), flag("yes", "Do not ask").short('y')])
             }),
+            command("helper", help::HELPER)
+                .after_help(help::HELPER_AFTER)
+                .defer(helper::grammar),
             command("doctor", help::DOCTOR)
                 .after_help(help::DOCTOR_AFTER)
                 .defer(|command| command.args([account_arg().required(false), json_arg()])),

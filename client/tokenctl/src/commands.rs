@@ -20,8 +20,8 @@ use crate::failure::{Exit, Failure};
 use crate::trust;
 use crate::who_answered::Daemon;
 use crate::{
-    clock, completion, doctor, exec, input, integrate, output, status, token, token_watch, watch,
-    whoami, words,
+    clock, completion, doctor, exec, helper, input, integrate, output, status, token, token_watch,
+    watch, whoami, words,
 };
 
 /// Runs a command to its end.
@@ -33,6 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Get(options) => get(socket, options),
         Command::Exec(options) => run_with_tokens(socket, &options),
         Command::Watch(options) => token_watch::run(socket, options),
+        Command::Helper(options) => helper::run(socket, &options),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
         Command::Whoami(options) => show_caller(socket, &options),

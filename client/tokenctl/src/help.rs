@@ -194,6 +194,20 @@ Examples:
 pub(crate) const FORGET: &str =
     "Delete the tokens and the credential stored for an account; its rate limits stay in force";
 
+pub(crate) const HELPER: &str = "Answer a program that asks for a credential in its own protocol";
+
+pub(crate) const HELPER_AFTER: &str = "\
+A token goes only to an address that its account is for: urls below [account.NAME.api] or in its dialect. About any
+other address nothing is said, so the calling program goes on as without a helper. If there is no token for an
+address that has an account, standard error says why, and the calling program ends.
+
+git   Started by git under the name git-credential-tokenctl; `git config credential.helper` names it `tokenctl`, with
+      options where they are needed:
+        git config --global credential.https://git.example.com.helper tokenctl
+        git config --global credential.https://git.example.com.helper 'tokenctl --account ads'
+      git 2.46 and later send the token as a bearer token unless the server asks for a password only; otherwise it
+      is the password of --user. A token that the server refuses is reported; the next git command gets a new one.";
+
 pub(crate) const DOCTOR: &str = "Check everything between you and a token, and say what to do";
 
 pub(crate) const DOCTOR_AFTER: &str = "\

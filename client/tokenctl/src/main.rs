@@ -12,6 +12,7 @@ mod doctor;
 mod exec;
 mod failure;
 mod help;
+mod helper;
 mod input;
 mod integrate;
 mod lasting_watch;

@@ -3,6 +3,7 @@
 //! Owns the formats; they are a contract with scripts. A token that cannot stand in a format is refused, because what would be printed
 //! could mean something else there. Nothing but standard output and the file that was asked for ever sees the token.
 
+mod authorization;
 mod github;
 mod json;
 mod kubernetes;
@@ -17,6 +18,8 @@ pub(crate) use json::json_type;
 
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
+pub(crate) use authorization::scheme;
+pub(crate) use parts::lines;
 use parts::{cannot_stand, demand_plain, header, line};
 
 /// How a token is printed.

@@ -16,6 +16,7 @@ mod entering;
 mod examples;
 mod exec_file;
 mod failures;
+mod git;
 mod kept;
 mod lifecycle;
 mod metrics;

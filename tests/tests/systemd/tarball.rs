@@ -28,6 +28,9 @@ fn the_tarballs_own_guide_leads_from_its_files_to_a_token() {
     let token = stage.get();
     assert_eq!(stage.sim.newest_access(IT), Some(token.clone()));
 
+    let helper = machine.run(&["git-credential-tokenctl", "capability"]);
+    assert_eq!(helper.unwrap().code, Some(0));
+
     // In the other place, with its drop-in.
     machine
         .shell("systemctl stop 'tokend*.socket' 'tokend*.service'\nmv /usr/bin/tokend /usr/bin/tokenctl /usr/local/bin/")
@@ -83,7 +86,11 @@ fn the_tarball_says_nothing_of_who_made_it_and_when() {
     for entry in &entries {
         assert_eq!(entry[1], "0/0", "{entry:?}");
         assert!(
-            matches!(entry[0], "drwxr-xr-x" | "-rwxr-xr-x" | "-rw-r--r--"),
+            match entry[0] {
+                // The programs that others start by their own names.
+                "lrwxrwxrwx" => entry[6..] == ["->", "tokenctl"],
+                mode => matches!(mode, "drwxr-xr-x" | "-rwxr-xr-x" | "-rw-r--r--"),
+            },
             "{entry:?}"
         );
     }

@@ -46,11 +46,15 @@ pub(super) fn cannot_stand(place: &str) -> Failure {
 
 /// These parts and a line end.
 pub(super) fn line(parts: &[&str]) -> Zeroizing<Vec<u8>> {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
-    let mut line = Zeroizing::new(Vec::with_capacity(length));
+    lines(&[parts, &["\n"]].concat())
+}
+
+/// These parts, which have their line ends.
+pub(crate) fn lines(parts: &[&str]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut lines = Zeroizing::new(Vec::with_capacity(length));
     for part in parts {
-        line.extend_from_slice(part.as_bytes());
+        lines.extend_from_slice(part.as_bytes());
     }
-    line.push(b'\n');
-    line
+    lines
 }

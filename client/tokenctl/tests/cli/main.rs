@@ -14,6 +14,7 @@ mod exec_file;
 mod fake;
 mod formats;
 mod get;
+mod helper;
 mod input;
 mod run;
 mod silence;

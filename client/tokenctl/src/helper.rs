@@ -1,0 +1,23 @@
+//! Helpers: tokens for programs that ask in a protocol of their own.
+//!
+//! Owns that a token goes only to an address its account is for, and that standard output has answers of the protocol and nothing else. A
+//! token that such an address cannot have is told loudly; about any other address nothing is said, so that the caller asks its next helper.
+
+mod caller;
+mod destination;
+mod git;
+mod question;
+
+use std::path::Path;
+
+use crate::arguments::{Helper, Protocol};
+use crate::failure::Failure;
+use caller::Caller;
+
+/// Answers one question.
+pub(crate) fn run(socket: Option<&Path>, options: &Helper) -> Result<(), Failure> {
+    let caller = Caller { socket, options };
+    match options.protocol {
+        Protocol::Git => git::answer(&caller),
+    }
+}

@@ -1,0 +1,237 @@
+//! `helper`: what the calling programs are told, by git's protocol.
+
+use std::os::unix::fs::symlink;
+
+use tokend_client::{AccountName, ApiLine, Fault, FaultCode, Token};
+use tokend_proto::{ApisPage, Request, Response};
+
+use crate::fake::{Act, FakeDaemon, name, secret, token};
+use crate::run::{Ended, TOKEN, bare, ended, tokenctl_with_input};
+
+const NEW: &str = "capability[]=authtype\nprotocol=https\nhost=git.example.com\n\n";
+
+/// What the accounts are for.
+fn apis(asked: Option<&AccountName>) -> Response {
+    let all = [
+        (
+            "ads",
+            &["https://git.example.com", "http://127.0.0.1:8080"][..],
+        ),
+        ("down", &["https://down.example.com"]),
+        ("one", &["https://both.example.com"]),
+        ("two", &["https://both.example.com"]),
+        ("unsaid", &[]),
+    ];
+    let lines = all.into_iter().map(|(account, urls)| ApiLine {
+        account: name(account),
+        urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+    });
+    let lines: Vec<_> = lines
+        .filter(|line| asked.is_none_or(|asked| *asked == line.account))
+        .collect();
+    match lines.is_empty() {
+        true => Response::Fault(Fault::new(FaultCode::NotAllowed, "no such account for you")),
+        false => Response::Apis(ApisPage {
+            apis: lines,
+            next: None,
+        }),
+    }
+}
+
+fn daemon_with(granted: Token) -> FakeDaemon {
+    FakeDaemon::start(move |_, request| {
+        Act::Reply(match request {
+            Request::Apis { account, .. } => apis(account.as_ref()),
+            Request::Get { account, .. } if account.as_str() == "down" => Response::Fault(
+                Fault::new(FaultCode::LoginRequired, "account down needs a login"),
+            ),
+            Request::Get { .. } | Request::Reject { .. } => Response::Token(granted.clone()),
+            other => panic!("{other:?}"),
+        })
+    })
+}
+
+fn daemon() -> FakeDaemon {
+    daemon_with(token(TOKEN))
+}
+
+fn git(daemon: &FakeDaemon, words: &[&str], question: &str) -> Ended {
+    tokenctl_with_input(daemon, &[&["helper", "git"], words].concat(), question)
+}
+
+fn silent(ended: &Ended) {
+    let nothing = (0, String::new(), String::new());
+    assert_eq!(
+        (ended.code, ended.stdout.clone(), ended.stderr.clone()),
+        nothing
+    );
+}
+
+#[test]
+fn git_gets_the_token_of_the_account_that_is_for_the_url() {
+    let ended = git(&daemon(), &["get"], NEW);
+    let expected = format!(
+        "capability[]=authtype\nauthtype=Bearer\ncredential={TOKEN}\nephemeral=true\npassword_expiry_utc=1700003600\n"
+    );
+    assert_eq!((ended.code, ended.stdout), (0, expected));
+    let old = "protocol=http\nhost=127.0.0.1:8080\n";
+    let ended = git(&daemon(), &["--user", "x", "--account", "ads", "get"], old);
+    let expected = format!("username=x\npassword={TOKEN}\npassword_expiry_utc=1700003600\n");
+    assert_eq!((ended.code, ended.stdout), (0, expected));
+}
+
+#[test]
+fn a_link_of_that_name_is_the_helper() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("git-credential-tokenctl");
+    symlink(env!("CARGO_BIN_EXE_tokenctl"), &link).unwrap();
+    let daemon = daemon();
+    let mut started = assert_cmd::Command::new(link);
+    let output = started
+        .args(["--account", "ads", "get"])
+        .env("TOKEND_SOCKET", daemon.socket())
+        .write_stdin(NEW)
+        .output()
+        .unwrap();
+    assert!(ended(&output).stdout.contains(TOKEN));
+}
+
+#[test]
+fn nothing_is_said_of_another_address() {
+    for question in [
+        "protocol=https\nhost=github.com\n",
+        "protocol=http\nhost=git.example.com\n",
+        "protocol=https\nhost=git.example.com:8443\n",
+        "protocol=ssh\nhost=git.example.com\n",
+        "protocol=https\nhost=evil.test%2f.git.example.com\n",
+        "host=git.example.com\n",
+        "",
+    ] {
+        let daemon = daemon();
+        for words in [&["get"][..], &["--account", "ads", "get"], &["erase"]] {
+            silent(&git(
+                &daemon,
+                words,
+                &format!("{question}password={TOKEN}\n"),
+            ));
+        }
+        let asked = daemon.seen();
+        let only_apis = |request: &Request| matches!(request, Request::Apis { .. });
+        assert!(asked.iter().all(only_apis), "{question}: {asked:?}");
+    }
+}
+
+#[test]
+fn an_address_without_its_token_ends_git() {
+    for (question, code, about) in [
+        (
+            "protocol=https\nhost=down.example.com\n",
+            79,
+            "account down needs a login",
+        ),
+        ("protocol=https\nhost=both.example.com\n", 78, "one and two"),
+    ] {
+        let ended = git(&daemon(), &["get"], question);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (code, "quit=1\n"),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(about), "{}", ended.stderr);
+    }
+    for text in ["line\nbreak", "b lank", "\u{fc}"] {
+        let granted = Token {
+            access_token: secret(text),
+            ..token(TOKEN)
+        };
+        let ended = git(&daemon_with(granted), &["get"], NEW);
+        assert_eq!((ended.code, ended.stdout.as_str()), (70, "quit=1\n"));
+        assert!(!ended.stderr.contains(text), "{}", ended.stderr);
+    }
+    let granted = Token {
+        token_type: "cookie:session".into(),
+        ..token(TOKEN)
+    };
+    let ended = git(&daemon_with(granted), &["get"], NEW);
+    assert_eq!((ended.code, ended.stdout.as_str()), (78, "quit=1\n"));
+}
+
+#[test]
+fn an_account_that_cannot_be_looked_at_is_told_and_git_goes_on() {
+    for (account, code, about) in [
+        ("unsaid", 78, "[account.unsaid.api]"),
+        ("absent", 77, "no such account for you"),
+    ] {
+        let ended = git(&daemon(), &["--account", account, "get"], NEW);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (code, ""),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(about), "{}", ended.stderr);
+    }
+    let socket = ["--socket", "/nonexistent/socket"];
+    let mut command = crate::run::bare_command(&[&["helper", "git", "get"], &socket[..]].concat());
+    let ended = ended(&command.write_stdin(NEW).output().unwrap());
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (69, ""),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn erase_reports_the_very_token_that_was_refused() {
+    for (what, refused) in [("password", "old"), ("credential", "old.too")] {
+        let daemon = daemon();
+        let question =
+            format!("protocol=https\nhost=git.example.com\nusername=u\n{what}={refused}\n");
+        silent(&git(&daemon, &["erase"], &question));
+        let seen = daemon.seen();
+        let Some(Request::Reject { account, token, .. }) = seen.last() else {
+            panic!("{seen:?}")
+        };
+        assert_eq!((account.as_str(), token.expose()), ("ads", refused));
+    }
+    // Without a value nothing is known to be refused.
+    let daemon = daemon();
+    silent(&git(
+        &daemon,
+        &["erase"],
+        "protocol=https\nhost=git.example.com\n",
+    ));
+    assert_eq!(daemon.connections(), 0);
+}
+
+#[test]
+fn what_git_stores_and_what_is_new_to_us_does_nothing() {
+    let daemon = daemon();
+    for operation in ["store", "approve-next-year"] {
+        silent(&git(
+            &daemon,
+            &[operation],
+            &format!("{NEW}password={TOKEN}\n"),
+        ));
+    }
+    let ended = git(&daemon, &["capability"], "");
+    assert_eq!(ended.stdout, "version 0\ncapability authtype\n");
+    assert_eq!(daemon.connections(), 0);
+}
+
+#[test]
+fn mistakes_of_the_command_line_are_told_with_64() {
+    for words in [
+        &["helper"][..],
+        &["helper", "git"],
+        &["helper", "svn", "get"],
+        &["helper", "git", "--user", "", "get"],
+        &["helper", "git", "--user", "a\nb", "get"],
+        &["helper", "git", "--account", "a/b", "get"],
+    ] {
+        let ended = bare(words);
+        assert_eq!((ended.code, ended.stdout.as_str()), (64, ""), "{words:?}");
+    }
+}
