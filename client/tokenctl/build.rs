@@ -1,8 +1,8 @@
 //! Links tokenctl statically where the machine can: loading and binding shared libraries takes longer than everything
 //! `tokenctl get` does itself, and a shell script may call it a thousand times.
 //!
-//! Cargo has no setting for one package of a workspace, and the daemon must stay dynamic because it asks the system
-//! for users and groups. So this adds the linker arguments that `-C target-feature=+crt-static` would, after it has
+//! Cargo has no setting for one package of a workspace, and the daemon and `tokenctl-request` must stay dynamic because
+//! they ask the system for users and groups, and for addresses of hosts. So this adds the linker arguments that `-C target-feature=+crt-static` would, after it has
 //! tried them on a small program. Whatever is missing or fails (no static libc, another linker, a sanitizer, a cross
 //! build) means the usual dynamic binary. `TOKENCTL_LINK=dynamic` asks for that one.
 
@@ -36,7 +36,7 @@ fn main() {
     };
     if probe(&folder, &arguments).unwrap_or(false) {
         for argument in arguments {
-            println!("cargo::rustc-link-arg-bins={argument}");
+            println!("cargo::rustc-link-arg-bin=tokenctl={argument}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod keep;
 mod options;
 #[cfg(test)]
 mod page;
+mod request;
 mod usage_error;
 mod watch;
 
@@ -32,6 +33,7 @@ use options::{
     account, account_arg, duration, duration_arg, flag, json_arg, optional_account, patient,
     print_arg, with_patience,
 };
+pub(crate) use request::Request;
 pub(crate) use watch::Watch;
 
 use crate::failure::Failure;
@@ -52,6 +54,7 @@ pub(crate) enum Command {
     Exec(Exec),
     Watch(Watch),
     Helper(Helper),
+    Request(Request),
     Status(Status),
     List(List),
     Whoami(Whoami),
@@ -166,6 +169,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("exec", matches)) => Command::Exec(exec::read(matches)?),
         Some(("watch", matches)) => Command::Watch(watch::read(matches)?),
         Some(("helper", matches)) => Command::Helper(helper::read(matches)?),
+        Some(("request", matches)) => Command::Request(request::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -223,14 +227,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
 
 pub(crate) fn grammar() -> clap::Command {
     let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
-    let socket = Arg::new("socket")
-        .long("socket")
-        .value_name("PATH")
-        .value_parser(PathBufValueParser::new())
-        .value_hint(ValueHint::FilePath)
-        .global(true)
-        .help("The daemon's socket");
     clap::Command::new("tokenctl")
+        // Also in the program that `request` becomes.
+        .bin_name("tokenctl")
         .about(help::ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(help::AFTER)
@@ -238,7 +237,7 @@ pub(crate) fn grammar() -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .arg(socket)
+        .arg(socket_arg())
         .subcommands([
             command("get", help::GET)
                 .after_help(help::GET_AFTER)
@@ -249,6 +248,9 @@ pub(crate) fn grammar() -> clap::Command {
             command("watch", help::WATCH)
                 .after_help(help::WATCH_AFTER)
                 .defer(watch::grammar),
+            command("request", help::REQUEST)
+                .after_help(help::REQUEST_AFTER)
+                .defer(request::grammar),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
                 .defer(with_status),
@@ -296,6 +298,16 @@ fn hidden() -> [clap::Command; 2] {
         command.arg(words.trailing_var_arg(true))
     });
     [keep, complete]
+}
+
+fn socket_arg() -> Arg {
+    Arg::new("socket")
+        .long("socket")
+        .value_name("PATH")
+        .value_parser(PathBufValueParser::new())
+        .value_hint(ValueHint::FilePath)
+        .global(true)
+        .help("The daemon's socket")
 }
 
 fn with_status(command: clap::Command) -> clap::Command {

@@ -6,17 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokend_client::{
-    AccountName, BlockingClient, ClientError, Deadlines, GetOptions, LoginSecret, Patience,
-    SocketPath, Token,
-};
+use tokend_client::{AccountName, GetOptions, LoginSecret, Patience, Token};
 
 use crate::arguments::{
-    Arguments, Command, Exec, Forget, Get, Kind, List, Login, Patient, Place, Refresh, Reject,
-    Shape, Status, Whoami,
+    Arguments, Command, Exec, Forget, Get, Kind, List, Login, Place, Refresh, Reject, Shape,
+    Status, Whoami,
 };
+use crate::connection::{connect, connect_within, patience};
 use crate::exec::{Obtained, Runtime};
 use crate::failure::{Exit, Failure};
+use crate::request::program;
 use crate::trust;
 use crate::who_answered::Daemon;
 use crate::{
@@ -34,6 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Exec(options) => run_with_tokens(socket, &options),
         Command::Watch(options) => token_watch::run(socket, options),
         Command::Helper(options) => helper::run(socket, &options),
+        Command::Request(_) => Err(program::become_it()),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
         Command::Whoami(options) => show_caller(socket, &options),
@@ -255,38 +255,6 @@ fn forget(socket: Option<&Path>, options: &Forget) -> Result<(), Failure> {
     let said = connect(socket)?.forget(account)?;
     output::note(&said);
     Ok(())
-}
-
-fn connect(socket: Option<&Path>) -> Result<BlockingClient, ClientError> {
-    BlockingClient::connect(&SocketPath::find(socket)?)
-}
-
-/// Connects, and returns how much of the time limit is left then.
-fn connect_within(
-    socket: Option<&Path>,
-    patience: Patience,
-) -> Result<(BlockingClient, Patience), ClientError> {
-    // Less than this does not matter, and without the cut the daemon gets a round number.
-    const TICK: Duration = Duration::from_millis(100);
-    let begun = clock::steady();
-    let standard = Deadlines::default();
-    let deadlines = standard.connect(standard.connect.min(patience.timeout));
-    let client = BlockingClient::connect_with(&SocketPath::find(socket)?, deadlines)?;
-    let ticks = begun.elapsed().as_millis() / TICK.as_millis();
-    let spent = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
-    Ok((
-        client,
-        patience.timeout(patience.timeout.saturating_sub(spent)),
-    ))
-}
-
-/// A wait without a timeout raises the timeout, so that the wait fits into it.
-fn patience(patient: &Patient) -> Patience {
-    let waiting = Patience::default().wait(patient.wait.unwrap_or_default());
-    match patient.timeout {
-        Some(timeout) => waiting.timeout(timeout),
-        None => waiting,
-    }
 }
 
 fn tell_token(account: &AccountName, newer: &Token, print: bool) -> Result<(), Failure> {

@@ -15,6 +15,8 @@ use crate::words;
 /// The exit codes, after `sysexits.h`, with 79 added, and those of shells for a command that does not run. They are a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// The API answered `request` with HTTP 400 or above, as curl says it.
+    HttpStatus = 22,
     /// The command line is wrong.
     Usage = 64,
     /// The daemon cannot be reached.

@@ -25,6 +25,7 @@ Durations: 500ms, 90s, 45m, 1h 30m (or 1h30m), 7d; at most 30 days
 
 Exit codes:
    0  done
+  22  request: the API answered with HTTP 400 or above
   64  the command line is wrong
   69  the daemon cannot be reached
   70  a defect, or something else answers on the socket
@@ -122,6 +123,32 @@ command that runs then is not stopped.
 Examples:
   tokenctl watch ads --exec systemctl --user reload feed
   tokenctl watch ads --json | while read -r line; do ...; done";
+pub(crate) const REQUEST: &str =
+    "Make an HTTP request with the token of the account that the URL belongs to";
+
+pub(crate) const REQUEST_AFTER: &str = "\
+The account is the one whose addresses (`urls` in [api] of its dialect or of the account) cover the URL most closely. A
+URL that no account covers gets no token and is not asked (78); two accounts alike need --account (64). The token is
+sent encrypted, or over http:// within this machine; never after a redirect, which is printed with a note where it leads.
+Certificates are checked against those of the system, or of SSL_CERT_FILE; HTTPS_PROXY, ALL_PROXY and NO_PROXY hold.
+
+An answer that refuses the token, by the rules of the dialect, is reported, and the request is sent once more with the
+newer token. Answers below 400 are looked at too, if their Content-Length is at most 16 KiB. A body from standard input
+or a pipe of which something was sent cannot be sent again: this ends with 75, and the newer token is there for the next
+run. The second answer is final.
+
+The answer's body goes to standard output, or to a FILE, as it comes, whatever its status. On a terminal, control
+characters are shown as `?`; elsewhere every byte is kept. --wait and --timeout are for the token, --max-time is for the
+API: 30s to connect and 5m of silence are the most without it.
+
+Exit codes, beside those of `get` when there is no token: 22 for HTTP 400 and above, 70 for an answer that is not HTTP,
+74 for a file, 75 for what may pass (name, connection, time, an answer that breaks off), 78 for TLS and a URL that is
+not the account's.
+
+Examples:
+  tokenctl request GET https://api.example.com/v1/reports
+  tokenctl request POST https://api.example.com/v1/reports --json -d @report.json
+  tokenctl request GET https://api.example.com/v1/dump -o dump.bin --max-time 1h";
 
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 

@@ -27,6 +27,7 @@ mod prometheus;
 mod promises;
 mod providers;
 mod refresh;
+mod request;
 mod secrecy;
 mod sharing;
 mod stage;

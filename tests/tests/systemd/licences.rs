@@ -102,7 +102,12 @@ fn the_package_names_every_crate_in_it_with_its_licence() {
     let unzipped = Command::new("gzip").arg("-dc").arg(path).output().unwrap();
     assert!(unzipped.status.success(), "{unzipped:?}");
     let licences = String::from_utf8(unzipped.stdout).unwrap();
-    let programs = ["usr/bin/tokend", "usr/bin/tokenctl"].map(|it| files.path().join(it));
+    let programs = [
+        "usr/bin/tokend",
+        "usr/bin/tokenctl",
+        "usr/bin/tokenctl-request",
+    ]
+    .map(|it| files.path().join(it));
     let target = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     all_are_named(
         &licences,
@@ -119,7 +124,8 @@ fn the_package_names_every_crate_in_it_with_its_licence() {
 fn the_tarball_names_every_crate_in_it_with_its_licence() {
     let files = released::unpacked(&released::tarball());
     let licences = fs::read_to_string(files.path().join("third-party-licences.txt")).unwrap();
-    let programs = ["bin/tokend", "bin/tokenctl"].map(|it| files.path().join(it));
+    let programs =
+        ["bin/tokend", "bin/tokenctl", "bin/tokenctl-request"].map(|it| files.path().join(it));
     let target = format!("{}-unknown-linux-musl", env::consts::ARCH);
     all_are_named(
         &licences,

@@ -48,7 +48,11 @@ fn the_tarballs_own_guide_leads_from_its_files_to_a_token() {
 #[test]
 fn the_tarballs_programs_need_no_file_of_the_system() {
     let files = released::unpacked(&released::tarball());
-    for program in ["tokend", "tokenctl"] {
+    for (program, name) in [
+        ("tokend", "tokend"),
+        ("tokenctl", "tokenctl"),
+        ("tokenctl-request", "tokenctl"),
+    ] {
         // A root directory with nothing in it but the tarball.
         let said = Command::new("unshare")
             .args(["--user", "--map-root-user", "chroot"])
@@ -56,7 +60,7 @@ fn the_tarballs_programs_need_no_file_of_the_system() {
             .args([&format!("/bin/{program}"), "--version"])
             .output()
             .unwrap();
-        let version = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
+        let version = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
         assert_eq!(String::from_utf8_lossy(&said.stdout), version, "{said:?}");
     }
 }

@@ -136,6 +136,7 @@ fn too_many(command: Option<&str>, see: &str) -> Failure {
         Some(command @ ("status" | "doctor")) => {
             format!("{command} takes at most one account, and another word follows it")
         }
+        Some("request") => "request takes a method and a URL, and another word follows them".into(),
         Some(command) => format!("{command} takes no word, and one follows it"),
     };
     let advice = match command {

@@ -1,10 +1,12 @@
 //! tokenctl as people and scripts run it, against a scripted daemon: every command, format and exit code.
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "what tests share is a test too"
 )]
 
+mod api;
 mod doctor;
 mod errors;
 mod exec;
@@ -16,6 +18,7 @@ mod formats;
 mod get;
 mod helper;
 mod input;
+mod request;
 mod run;
 mod silence;
 mod status;

@@ -1,0 +1,7 @@
+//! The program `tokenctl`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tokenctl::tokenctl()
+}

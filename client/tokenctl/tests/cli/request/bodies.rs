@@ -1,0 +1,215 @@
+//! What is sent and what is received: from memory, files and streams, in bounded memory.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::process::{Command, Stdio};
+
+use super::{daemon, generous, kinds, new, no_content, old, request, strict, tokenctl};
+use crate::api::Api;
+use crate::run::{ended, tokenctl_with_input};
+
+#[test]
+fn a_file_is_opened_again_for_the_newer_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body.json");
+    fs::write(&file, "{\"a\": 1}").unwrap();
+    let api = strict();
+    let data = format!("@{}", file.display());
+    let ended = request(&api, &["PUT", &api.url("/"), "--json", "--data", &data]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (0, "welcome"),
+        "{}",
+        ended.stderr
+    );
+    for seen in api.seen() {
+        assert_eq!(seen.body, b"{\"a\": 1}");
+        assert_eq!(seen.header("content-type"), Some("application/json"));
+        assert_eq!(seen.header("accept"), Some("application/json"));
+    }
+    assert_eq!(api.seen().len(), 2);
+    let ended = request(&api, &["PUT", &api.url("/"), "-d", "@/nonexistent/file"]);
+    assert_eq!((ended.code, api.seen().len()), (74, 2), "{}", ended.stderr);
+}
+
+#[test]
+fn standard_input_is_sent_once() {
+    let api = generous();
+    let words = ["request", "DELETE", &api.url("/"), "-d", "@-"];
+    let ended = tokenctl_with_input(&daemon(&api.url("/")), &words, "from a pipe");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (0, "welcome"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(api.seen()[0].body, b"from a pipe");
+    let api = strict();
+    let words = ["request", "POST", &api.url("/"), "-d", "@-"];
+    let daemon = daemon(&api.url("/"));
+    let ended = tokenctl_with_input(&daemon, &words, "from a pipe");
+    assert_eq!((ended.code, ended.stdout.as_str()), (75, ""));
+    assert!(
+        ended.stderr.contains("cannot be sent twice"),
+        "{}",
+        ended.stderr
+    );
+    // The next run finds the newer token.
+    assert!(kinds(&daemon).contains(&"reject"));
+    assert_eq!(api.seen().len(), 1);
+}
+
+#[test]
+fn standard_input_of_which_the_api_wanted_nothing_is_sent_after_all() {
+    let api = Api::start(|conversation| match conversation.seen.has_token(&old()) {
+        // Before a byte of the body was sent.
+        true => conversation.answer("401 Unauthorized", ""),
+        false => {
+            conversation.read_body()?;
+            conversation.answer("200 OK", "welcome")
+        }
+    });
+    let words = ["request", "POST", &api.url("/"), "-d", "@-"];
+    let ended = tokenctl_with_input(&daemon(&api.url("/")), &words, "from a pipe");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (0, "welcome"),
+        "{}",
+        ended.stderr
+    );
+    assert!(api.seen()[1].has_token(&new()));
+    assert_eq!(api.seen()[1].body, b"from a pipe");
+}
+
+#[test]
+fn a_request_without_a_body_says_so() {
+    let api = Api::start(no_content);
+    for (method, length) in [("POST", Some("0")), ("GET", None), ("DELETE", None)] {
+        let ended = request(&api, &[method, &api.url("/")]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let seen = api.seen().pop().unwrap();
+        assert_eq!(seen.header("content-length"), length, "{}", seen.head);
+        assert_eq!(seen.header("transfer-encoding"), None);
+    }
+}
+
+/// More than the process may have.
+const LARGE: u64 = 300 * 1024 * 1024;
+
+#[test]
+fn large_bodies_pass_through_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    File::create(&file).unwrap().set_len(LARGE).unwrap();
+    let api = Api::start(|conversation| {
+        conversation.read_body()?;
+        conversation
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n").as_bytes())?;
+        let piece = vec![b'x'; 1024 * 1024];
+        (0..LARGE / 1024 / 1024).try_for_each(|_| conversation.send(&piece))
+    });
+    let daemon = daemon(&api.url("/"));
+    let received = folder.path().join("received");
+    let script = "ulimit -v 200000; exec \"$0\" request POST \"$1\" -d \"@$2\" -o \"$3\"";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_tokenctl"), &api.url("/")])
+        .args([&file, &received])
+        .env("TOKEND_SOCKET", daemon.socket())
+        .output();
+    let ended = ended(&output.unwrap());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(api.seen()[0].length, LARGE);
+    assert_eq!(fs::metadata(&received).unwrap().len(), LARGE);
+}
+
+#[test]
+fn a_disk_that_is_full_ends_an_endless_answer() {
+    let api = Api::start(|conversation| {
+        conversation.send(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        loop {
+            conversation.send(&[b'x'; 4096])?;
+        }
+    });
+    let ended = request(&api, &["GET", &api.url("/"), "-o", "/dev/full"]);
+    assert_eq!(ended.code, 74, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("/dev/full cannot be written"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_file_is_replaced_by_the_answer_and_only_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answer");
+    fs::write(&file, "something longer from before").unwrap();
+    let word = file.to_str().unwrap();
+    let api = Api::start(|conversation| conversation.send(b"nonsense"));
+    let ended = request(&api, &["GET", &api.url("/"), "-o", word]);
+    assert_eq!(ended.code, 70, "{}", ended.stderr);
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "something longer from before"
+    );
+    let api = generous();
+    let ended = request(&api, &["GET", &api.url("/"), "-o", word]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "welcome");
+    let ended = request(&api, &["GET", &api.url("/"), "-o", "/nonexistent/answer"]);
+    assert_eq!((ended.code, api.seen().len()), (74, 1), "{}", ended.stderr);
+}
+
+#[test]
+fn an_answer_is_printed_as_it_comes() {
+    let (proceed, wait) = std::sync::mpsc::sync_channel::<()>(1);
+    let wait = std::sync::Mutex::new(wait);
+    let api = Api::start(move |conversation| {
+        conversation
+            .send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")?;
+        wait.lock().unwrap().recv().map_err(io::Error::other)?;
+        conversation.send(b"4\r\nlast\r\n0\r\n\r\n")
+    });
+    let daemon = daemon(&api.url("/"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tokenctl"))
+        .args(["request", "GET", &api.url("/")])
+        .env("TOKEND_SOCKET", daemon.socket())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut first = [0; 5];
+    io::Read::read_exact(&mut stdout, &mut first).unwrap();
+    assert_eq!(&first, b"first");
+    proceed.send(()).unwrap();
+    assert_eq!(io::read_to_string(&mut stdout).unwrap(), "last");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_stream_that_stops_is_waited_for_as_long_as_was_said() {
+    let api = generous();
+    let daemon = daemon(&api.url("/"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tokenctl"))
+        .args([
+            "request",
+            "POST",
+            &api.url("/"),
+            "-d",
+            "@-",
+            "--max-time",
+            "2s",
+        ])
+        .env("TOKEND_SOCKET", daemon.socket())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"half").unwrap();
+    let said = io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(75), "{said}");
+    drop(stdin);
+    let refused = tokenctl(&daemon, &["request", "POST", &api.url("/"), "-d", "@"]);
+    assert_eq!(refused.code, 74, "{}", refused.stderr);
+}
