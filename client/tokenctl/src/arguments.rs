@@ -8,6 +8,7 @@ mod get;
 mod helper;
 mod integrate;
 mod keep;
+mod logs;
 mod options;
 #[cfg(test)]
 mod page;
@@ -28,6 +29,7 @@ pub(crate) use get::Get;
 pub(crate) use helper::{Helper, Protocol};
 pub(crate) use integrate::Integrate;
 pub(crate) use keep::Keep;
+pub(crate) use logs::Logs;
 pub(crate) use options::Patient;
 use options::{
     account, account_arg, duration, duration_arg, flag, json_arg, optional_account, patient,
@@ -66,6 +68,7 @@ pub(crate) enum Command {
     Forget(Forget),
     Doctor(Doctor),
     Integrate(Integrate),
+    Logs(Logs),
     /// `exec --file` keeps its files fresh.
     Keep(Keep),
     /// A shell asks which words can follow these.
@@ -204,6 +207,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             account: optional_account(matches)?,
             json: matches.get_flag("json"),
         }),
+        Some(("logs", matches)) => Command::Logs(logs::read(matches)?),
         Some(("integrate", matches)) => Command::Integrate(integrate::read(matches)?),
         Some((keep::KEEP, matches)) => Command::Keep(keep::read(matches)?),
         Some(("complete", matches)) => Command::Complete(
@@ -279,11 +283,22 @@ pub(crate) fn grammar() -> clap::Command {
             command("doctor", help::DOCTOR)
                 .after_help(help::DOCTOR_AFTER)
                 .defer(|command| command.args([account_arg().required(false), json_arg()])),
-            command("integrate", help::INTEGRATE)
-                .after_help(help::INTEGRATE_AFTER)
-                .defer(integrate::grammar),
         ])
+        .subcommands(apart())
         .subcommands(hidden())
+}
+
+/// Commands that ask no daemon.
+fn apart() -> [clap::Command; 2] {
+    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
+    [
+        command("logs", help::LOGS)
+            .after_help(help::LOGS_AFTER)
+            .defer(logs::grammar),
+        command("integrate", help::INTEGRATE)
+            .after_help(help::INTEGRATE_AFTER)
+            .defer(integrate::grammar),
+    ]
 }
 
 /// Commands that programs call.

@@ -19,8 +19,8 @@ use crate::request::program;
 use crate::trust;
 use crate::who_answered::Daemon;
 use crate::{
-    clock, completion, doctor, exec, helper, input, integrate, output, status, token, token_watch,
-    watch, whoami, words,
+    clock, completion, doctor, exec, helper, input, integrate, logs, output, status, token,
+    token_watch, watch, whoami, words,
 };
 
 /// Runs a command to its end.
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Login(options) => login(socket, &options),
         Command::Forget(options) => forget(socket, &options),
         Command::Doctor(options) => doctor::run(socket, options.account.as_ref(), options.json),
+        Command::Logs(options) => logs::run(socket, &options),
         Command::Integrate(options) => {
             integrate::run(options.consumer.as_deref(), options.account.as_ref())
         }

@@ -249,6 +249,19 @@ code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not
 With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.
 A topic or severity of a newer tokend, which this tokenctl does not know, is other-NUMBER or warning.";
 
+pub(crate) const LOGS: &str = "Show what happened with an account: attempts, releases and denials";
+
+pub(crate) const LOGS_AFTER: &str = "\
+Each line is an audit record: local time, what, with what result, by whom (user, unit, program, process), and by which
+rule; the newest last. At most 10000 are shown. With --json one object a line, with the fields of the audit records.
+
+Without --file the journal of the daemon that answers is read, the system's or your own; that takes root or the group
+systemd-journal for the system's. With --file the audit file, the denials beside it, and what was rotated of both.
+
+Examples:
+  tokenctl logs ads --since 2h
+  tokenctl logs ads --follow --file /var/log/tokend/audit.jsonl";
+
 pub(crate) const INTEGRATE: &str = "Print the lines that let another program use a token";
 
 pub(crate) const INTEGRATE_AFTER: &str = "\

@@ -19,6 +19,7 @@ mod helper;
 mod input;
 mod integrate;
 mod lasting_watch;
+mod logs;
 mod output;
 mod prompt;
 mod request;

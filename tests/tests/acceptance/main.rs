@@ -19,6 +19,7 @@ mod failures;
 mod git;
 mod kept;
 mod lifecycle;
+mod logs;
 mod metrics;
 mod monitoring;
 mod pace;

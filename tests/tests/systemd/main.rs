@@ -20,6 +20,7 @@ mod integrate;
 mod licences;
 mod lifecycle;
 mod limits;
+mod logs;
 mod operations;
 mod package;
 mod policy;

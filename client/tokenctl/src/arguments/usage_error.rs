@@ -130,17 +130,20 @@ fn too_many(command: Option<&str>, see: &str) -> Failure {
             let advice = "secrets are read from standard input, never from arguments";
             return Failure::usage("there is an argument too many", format!("{advice}\n{see}"));
         }
-        Some(command @ ("get" | "watch" | "refresh" | "forget")) => {
+        Some(command @ ("get" | "watch" | "refresh" | "forget" | "logs")) => {
             format!("{command} takes one account, and another word follows it")
         }
         Some(command @ ("status" | "doctor")) => {
             format!("{command} takes at most one account, and another word follows it")
         }
+        Some("integrate") => {
+            "integrate takes a name and one account, and another word follows them".to_owned()
+        }
         Some("request") => "request takes a method and a URL, and another word follows them".into(),
         Some(command) => format!("{command} takes no word, and one follows it"),
     };
     let advice = match command {
-        Some(command @ ("get" | "watch" | "refresh" | "forget")) => {
+        Some(command @ ("get" | "watch" | "refresh" | "forget" | "logs")) => {
             format!("run it once for each account: tokenctl {command} ACCOUNT\n{see}")
         }
         _ => see.to_owned(),

@@ -69,7 +69,7 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
             &["stauts", "ads"],
             "unknown command stauts\n  did you mean status?",
         ),
-        (&["logs"], "unknown command\n  see: tokenctl --help"),
+        (&["history"], "unknown command\n  see: tokenctl --help"),
         (&["exec"], "write: tokenctl exec ACCOUNT -- COMMAND"),
         (&["rotate"], "unknown command\n  see: tokenctl --help"),
         (
@@ -87,6 +87,14 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
         (
             &["reload", "now"],
             "reload takes no word, and one follows it",
+        ),
+        (
+            &["integrate", "curl", "ads", "jwt"],
+            "integrate takes a name and one account, and another word follows them",
+        ),
+        (
+            &["logs", "ads", "jwt"],
+            "logs takes one account, and another word follows it\n  run it once for each account",
         ),
         (&["get"], "the account is missing"),
         (&["login"], "write: tokenctl login ACCOUNT"),
