@@ -3,6 +3,7 @@
 mod bodies;
 mod network;
 mod refusals;
+mod screen;
 
 use std::path::Path;
 

@@ -94,7 +94,7 @@ fn a_request_without_a_body_says_so() {
 }
 
 /// More than the process may have.
-const LARGE: u64 = 300 * 1024 * 1024;
+const LARGE: u64 = 210 * 1024 * 1024;
 
 #[test]
 fn large_bodies_pass_through_little_memory() {
