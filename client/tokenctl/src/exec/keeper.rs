@@ -90,12 +90,12 @@ fn begin(options: &Keep) -> Result<TokenDirectory, Failure> {
     };
     settle().map_err(failed)?;
     let directory = TokenDirectory::hold(options.directory.clone()).map_err(failed)?;
-    let secrets = handover::take(options.accounts.len(), io::stdin()).map_err(failed)?;
-    let written = options
-        .accounts
-        .iter()
-        .zip(&secrets)
-        .try_for_each(|((account, _), secret)| directory.file_of(account).write(secret));
+    let written = handover::take(options.accounts.len(), io::stdin())
+        .map_err(failed)
+        .and_then(|secrets| {
+            let mut all = options.accounts.iter().zip(&secrets);
+            all.try_for_each(|((account, _), secret)| directory.file_of(account).write(secret))
+        });
     match written.and_then(|()| answer().map_err(failed)) {
         Ok(()) => Ok(directory),
         Err(failure) => {

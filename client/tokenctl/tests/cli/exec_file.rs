@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokend_client::{Fault, FaultCode, Token};
@@ -199,7 +200,7 @@ fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        std::thread::park_timeout(std::time::Duration::from_millis(10));
+        std::thread::park_timeout(Duration::from_millis(10));
     }
     panic!("it did not come")
 }
@@ -360,6 +361,25 @@ fn a_command_that_is_killed_leaves_nothing() {
     let (mut child, _) = place.sleeper();
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9));
+    place.is_cleared();
+}
+
+#[test]
+fn a_start_that_is_killed_at_any_moment_leaves_no_token() {
+    let place = Place::new();
+    for round in 0..100 {
+        let mut child = place.script("exec sleep 100");
+        std::thread::park_timeout(Duration::from_micros(100 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    until(|| {
+        let mut directories = place.directories().into_iter();
+        let is_empty = |it: PathBuf| fs::read_dir(it).is_ok_and(|mut it| it.next().is_none());
+        directories.all(is_empty).then_some(())
+    });
+    // What a start left before its keeper was there, the next removes.
+    assert_eq!(place.run(&["ads", "--", "true"]).code, 0);
     place.is_cleared();
 }
 
