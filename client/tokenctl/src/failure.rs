@@ -15,6 +15,8 @@ use crate::words;
 /// The exit codes, after `sysexits.h`, with 79 added, and those of shells for a command that does not run. They are a contract with scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// A helper has no credential, as docker's protocol says it.
+    NoCredential = 1,
     /// The API answered `request` with HTTP 400 or above, as curl says it.
     HttpStatus = 22,
     /// The command line is wrong.
@@ -98,6 +100,21 @@ impl Failure {
         let advice = self.advice.iter().flat_map(|advice| advice.lines());
         let parts: Vec<_> = std::iter::once(self.what.as_str()).chain(advice).collect();
         parts.join("; ")
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn ending_with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Whether it has no message.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.what.is_empty()
+    }
+
+    /// All of it in one line, for a protocol that has room for one.
+    pub(crate) fn line(&self, now: Timestamp) -> String {
+        self.text(now).trim_end().replace("\n  ", "; ")
     }
 
     fn text(&self, now: Timestamp) -> String {

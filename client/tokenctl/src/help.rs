@@ -25,6 +25,7 @@ Durations: 500ms, 90s, 45m, 1h 30m (or 1h30m), 7d; at most 30 days
 
 Exit codes:
    0  done
+   1  helper docker: there is no credential; standard output says why
   22  request: the API answered with HTTP 400 or above
   64  the command line is wrong
   69  the daemon cannot be reached
@@ -233,7 +234,16 @@ git   Started by git under the name git-credential-tokenctl; `git config credent
         git config --global credential.https://git.example.com.helper tokenctl
         git config --global credential.https://git.example.com.helper 'tokenctl --account ads'
       git 2.46 and later send the token as a bearer token unless the server asks for a password only; otherwise it
-      is the password of --user. A token that the server refuses is reported; the next git command gets a new one.";
+      is the password of --user. A token that the server refuses is reported; the next git command gets a new one.
+
+docker
+      Started by docker, podman and skopeo under the name docker-credential-tokenctl; ~/.docker/config.json names it
+      (podman and skopeo read the same in ~/.config/containers/auth.json):
+        {\"credHelpers\": {\"registry.example.com\": \"tokenctl\"}}
+      The token is the password of --user. docker passes no options; a script of another name can:
+        exec tokenctl helper docker --account ads --user oauth2accesstoken \"$@\"
+      Errors are on standard output too, with exit code 1. docker does not say that a token was refused: report
+      it with `tokenctl reject`.";
 
 pub(crate) const DOCTOR: &str = "Check everything between you and a token, and say what to do";
 

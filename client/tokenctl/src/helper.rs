@@ -5,6 +5,7 @@
 
 mod caller;
 mod destination;
+mod docker;
 mod git;
 mod question;
 
@@ -19,5 +20,6 @@ pub(crate) fn run(socket: Option<&Path>, options: &Helper) -> Result<(), Failure
     let caller = Caller { socket, options };
     match options.protocol {
         Protocol::Git => git::answer(&caller),
+        Protocol::Docker => docker::answer(&caller),
     }
 }

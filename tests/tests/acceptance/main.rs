@@ -9,6 +9,7 @@ mod commands;
 mod completions;
 mod consumers;
 mod contributing;
+mod docker;
 mod doctor;
 mod documents;
 mod ended;

@@ -116,9 +116,13 @@ fn the_guide_leads_from_the_package_to_the_first_token() {
     assert_eq!(scene.sim.log(ACCOUNT).logins(), 1);
     assert_eq!(scene.sim.violations(), []);
     // The programs that others start by their own names.
-    let helper = ["git-credential-tokenctl", "capability"];
-    let helper = scene.machine.run_as(CLIENT, &helper).unwrap();
-    assert_eq!(helper.code, Some(0), "{helper:?}");
+    for helper in [
+        ["git-credential-tokenctl", "capability"],
+        ["docker-credential-tokenctl", "version"],
+    ] {
+        let said = scene.machine.run_as(CLIENT, &helper).unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
     // Root administers and gets no token.
     let root = scene.machine.run(&["tokenctl", "get", ACCOUNT]).unwrap();
     assert_eq!(root.code, Some(77), "{root:?}");

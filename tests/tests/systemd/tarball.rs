@@ -28,8 +28,12 @@ fn the_tarballs_own_guide_leads_from_its_files_to_a_token() {
     let token = stage.get();
     assert_eq!(stage.sim.newest_access(IT), Some(token.clone()));
 
-    let helper = machine.run(&["git-credential-tokenctl", "capability"]);
-    assert_eq!(helper.unwrap().code, Some(0));
+    for helper in [
+        ["git-credential-tokenctl", "capability"],
+        ["docker-credential-tokenctl", "version"],
+    ] {
+        assert_eq!(machine.run(&helper).unwrap().code, Some(0), "{helper:?}");
+    }
 
     // In the other place, with its drop-in.
     machine

@@ -27,10 +27,14 @@ pub(crate) struct Helper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Git,
+    Docker,
 }
 
 /// Each protocol with its name on the command line and the name its callers start.
-const PROTOCOLS: [(&str, &str, Protocol); 1] = [("git", "git-credential-tokenctl", Protocol::Git)];
+const PROTOCOLS: [(&str, &str, Protocol); 2] = [
+    ("git", "git-credential-tokenctl", Protocol::Git),
+    ("docker", "docker-credential-tokenctl", Protocol::Docker),
+];
 
 /// The words of the command line; the helper is spelled out if the program was started by the name of one.
 pub(super) fn spelled_out(words: Vec<OsString>) -> Vec<OsString> {
@@ -114,6 +118,10 @@ mod tests {
             (
                 &["git-credential-tokenctl", "erase"],
                 "tokenctl helper git erase",
+            ),
+            (
+                &["docker-credential-tokenctl", "get"],
+                "tokenctl helper docker get",
             ),
             (
                 &["./tokenctl", "get", "git-credential-tokenctl"],

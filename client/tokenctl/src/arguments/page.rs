@@ -7,6 +7,10 @@ use tokend_pages::{Page, complaints, differences, exit_codes};
 use crate::help;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/tokenctl.1");
+const DOCKER_PAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/man/docker-credential-tokenctl.1"
+);
 const GIT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/git-credential-tokenctl.1");
 
 #[test]
@@ -21,7 +25,7 @@ fn the_page_has_the_whole_command_line_and_nothing_else() {
 
 #[test]
 fn programs_that_show_man_pages_have_no_complaint() {
-    for page in [PAGE, GIT_PAGE] {
+    for page in [PAGE, GIT_PAGE, DOCKER_PAGE] {
         assert_eq!(complaints(Path::new(page)), "", "{page}");
     }
 }

@@ -1,4 +1,4 @@
-//! `helper`: what the calling programs are told, by git's protocol.
+//! `helper`: what the calling programs are told, by the protocols of git and docker.
 
 use std::os::unix::fs::symlink;
 
@@ -234,4 +234,124 @@ fn mistakes_of_the_command_line_are_told_with_64() {
         let ended = bare(words);
         assert_eq!((ended.code, ended.stdout.as_str()), (64, ""), "{words:?}");
     }
+}
+
+const NOTHING: &str = "credentials not found in native keychain\n";
+
+fn docker(daemon: &FakeDaemon, words: &[&str], question: &str) -> Ended {
+    tokenctl_with_input(daemon, &[&["helper", "docker"], words].concat(), question)
+}
+
+#[test]
+fn docker_gets_the_token_of_the_account_that_is_for_the_registry() {
+    for (server, user) in [
+        ("git.example.com", "oauth2"),
+        ("https://git.example.com/v1/", "oauth2"),
+        ("127.0.0.1:8080", "me"),
+    ] {
+        let words = match user {
+            "me" => vec!["--account", "ads", "--user", "me", "get"],
+            _ => vec!["get"],
+        };
+        let ended = docker(&daemon(), &words, &format!("{server}\n"));
+        let expected = format!(
+            "{{\"ServerURL\":\"{server}\",\"Username\":\"{user}\",\"Secret\":\"{TOKEN}\"}}\n"
+        );
+        assert_eq!(
+            (ended.code, ended.stdout, ended.stderr),
+            (0, expected, String::new())
+        );
+    }
+}
+
+#[test]
+fn docker_is_told_in_its_own_words_that_there_is_nothing() {
+    for server in [
+        "docker.io",
+        "https://index.docker.io/v1/",
+        "http://git.example.com",
+        "git.example.com:5000",
+        "user@git.example.com",
+        "127.0.0.1",
+        "",
+    ] {
+        let daemon = daemon();
+        let ended = docker(&daemon, &["get"], server);
+        let nothing = (1, NOTHING.to_owned(), String::new());
+        assert_eq!(
+            (ended.code, ended.stdout, ended.stderr),
+            nothing,
+            "{server}"
+        );
+    }
+}
+
+#[test]
+fn docker_is_told_why_there_is_no_token() {
+    for (server, about) in [
+        ("down.example.com", "account down needs a login"),
+        ("both.example.com", "one and two"),
+    ] {
+        let ended = docker(&daemon(), &["get"], server);
+        assert_eq!(
+            (ended.code, ended.stdout.lines().count()),
+            (1, 1),
+            "{}",
+            ended.stdout
+        );
+        assert!(ended.stdout.contains(about), "{}", ended.stdout);
+        assert!(ended.stderr.contains(about), "{}", ended.stderr);
+    }
+    let granted = Token {
+        token_type: "cookie:session".into(),
+        ..token(TOKEN)
+    };
+    let ended = docker(&daemon_with(granted), &["get"], "git.example.com");
+    assert!(
+        ended.code == 1 && !ended.stdout.contains(TOKEN),
+        "{}",
+        ended.stdout
+    );
+    let socket = ["--socket", "/nonexistent/socket"];
+    let mut command =
+        crate::run::bare_command(&[&["helper", "docker", "get"], &socket[..]].concat());
+    let output = command.write_stdin("git.example.com").output().unwrap();
+    let ended = crate::run::ended(&output);
+    assert!(
+        ended.code == 1 && ended.stdout.contains("cannot reach tokend"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn docker_stores_nothing_erases_nothing_and_lists_nothing() {
+    let entered =
+        |server: &str| format!(r#"{{"ServerURL":"{server}","Username":"u","Secret":"hunter3"}}"#);
+    silent(&docker(&daemon(), &["store"], &entered("git.example.com")));
+    let lost = docker(&daemon(), &["store"], &entered("registry.example.com"));
+    assert!(
+        lost.code == 1 && lost.stdout.contains("nothing was stored"),
+        "{}",
+        lost.stdout
+    );
+    let strange = docker(
+        &daemon(),
+        &["store"],
+        "{\"ServerURL\":\"x\",\"Secret\":\"hunter3",
+    );
+    assert_eq!(strange.code, 1);
+    for ended in [lost, strange] {
+        assert!(!ended.stdout.contains("hunter3") && !ended.stderr.contains("hunter3"));
+    }
+    let daemon = daemon();
+    silent(&docker(&daemon, &["erase"], "git.example.com"));
+    assert_eq!(docker(&daemon, &["list"], "").stdout, "{}\n");
+    let version = docker(&daemon, &["version"], "").stdout;
+    assert!(
+        version.starts_with("docker-credential-tokenctl v"),
+        "{version}"
+    );
+    assert_eq!(docker(&daemon, &["sell"], "").code, 1);
+    assert_eq!(daemon.connections(), 0);
 }
