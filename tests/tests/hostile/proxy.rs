@@ -127,7 +127,7 @@ fn a_rule_about_no_answer_is_about_the_provider_and_not_about_a_proxy() {
             assert_eq!(said.code, Some(75), "{options:?} {name}: {said:?}");
             let status = scene.site.status(name).unwrap().to_string();
             assert!(!status.contains("wrong password"), "{name}: {status}");
-            let named = format!("or that of the proxy {}", proxy.url());
+            let named = format!("or the proxy {} may have caused it", proxy.url());
             assert!(status.contains(&named), "{name}: {status}");
         }
     }
