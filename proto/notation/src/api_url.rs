@@ -115,7 +115,8 @@ impl ApiUrl {
         match self.host.strip_prefix('*') {
             Some(suffix) => bare
                 .strip_suffix(suffix)
-                .is_some_and(|below| !below.is_empty() && !below.starts_with('.')),
+                // What a program decodes from a URL can be more than a name: `evil.test/` before the suffix.
+                .is_some_and(|below| !below.is_empty() && below.split('.').all(is_part)),
             None => bare == &*self.host,
         }
     }
@@ -200,10 +201,6 @@ fn is_host(host: &str) -> bool {
         Some(name) => (name, true),
         None => (host, false),
     };
-    let is_part = |part: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        !part.is_empty() && part.len() <= 63 && part.bytes().all(plain)
-    };
     let parts: Vec<&str> = name.split('.').collect();
     let last = parts.last().copied().unwrap_or_default();
     let is_number = last.starts_with(|c: char| c.is_ascii_digit());
@@ -215,6 +212,11 @@ fn is_host(host: &str) -> bool {
                 && (!below || parts.len() > 1)
         }
     }
+}
+
+fn is_part(part: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !part.is_empty() && part.len() <= 63 && part.bytes().all(plain)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -383,6 +385,10 @@ mod tests {
             ("a.b.example.com", true),
             ("example.com", false),
             (".example.com", false),
+            ("evil.test/.example.com", false),
+            ("evil.test#.example.com", false),
+            ("user@a.example.com", false),
+            ("a..example.com", false),
             ("aexample.com", false),
         ] {
             assert_eq!(below.covers(&https(host, "/")), covered, "{host}");
