@@ -1,14 +1,14 @@
 //! Running a command with tokens.
 //!
 //! Owns the order of things: every token is there before anything is started, and then this process becomes the command. So signals, the
-//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed but, with `--file`, the keeper of the
+//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed but, with `--file`, the updater of the
 //! files beside it.
 
 mod handover;
-mod keeper;
 mod kept_file;
 mod runtime;
 mod start;
+mod updater;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,9 +25,9 @@ use tokend_client::Token;
 use crate::arguments::{Exec, Keep, Place};
 use crate::failure::{Exit, Failure};
 use crate::{clock, words};
-pub(crate) use keeper::run as keep;
 pub(crate) use runtime::Runtime;
 use runtime::TokenDirectory;
+pub(crate) use updater::run as keep;
 
 /// A token, and when it ends on the clock that counts since the machine was started.
 pub(crate) struct Obtained {
@@ -90,7 +90,7 @@ pub(crate) fn run(
             command.env(variable, directory.path_of(account));
         }
     }
-    // With --file the keeper sees this process end, and removes the files.
+    // With --file the updater sees this process end, and removes the files.
     Err(not_run(program, &command.exec()))
 }
 
@@ -106,7 +106,7 @@ fn of_variable<'t>(variable: &str, secret: &'t str) -> Result<&'t str, Failure> 
     }
 }
 
-/// A keeper, and files with the tokens, which it writes.
+/// A updater, and files with the tokens, which it writes.
 fn in_files(
     socket: &Path,
     options: &Exec,
@@ -128,7 +128,7 @@ fn in_files(
             secrets.push(obtained.secret());
         }
     }
-    match start::keeper(socket, &keep, &secrets) {
+    match start::updater(socket, &keep, &secrets) {
         Ok(()) => Ok(directory),
         Err(failure) => {
             directory.remove();

@@ -1,4 +1,4 @@
-//! The command line of the keeper of `exec --file`, which no person types.
+//! The command line of the updater of `exec --file`, which no person types.
 //!
 //! Owns the words between the processes of one tokenctl. None of them is secret: every user of the machine can read them.
 
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// The files that are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Keep {
-    /// Whether this process only starts the keeper, so that it is no child of the command.
+    /// Whether this process only starts the updater, so that it is no child of the command.
     pub(crate) starts_another: bool,
     pub(crate) directory: PathBuf,
     /// Each account, and when its first token ends, on the clock that counts since the machine was started.
@@ -25,7 +25,7 @@ pub(crate) struct Keep {
 
 /// The name of the command.
 pub(crate) const KEEP: &str = "keep-files";
-/// The flag of the process that only starts the keeper.
+/// The flag of the process that only starts the updater.
 pub(crate) const START: &str = "--start";
 
 impl Keep {
@@ -53,7 +53,7 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
         .value_parser(PathBufValueParser::new());
     let accounts = Arg::new("accounts").num_args(1..).required(true);
     command.args([
-        flag("start", "Start the keeper and end"),
+        flag("start", "Start the updater and end"),
         duration_arg("min-validity", "How long each token must still live"),
         directory,
         accounts,
@@ -76,7 +76,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Keep, Failure> {
 fn read_account(word: &str) -> Result<(AccountName, Option<Duration>), Failure> {
     let wrong = || {
         Failure::usage(
-            "an account of the keeper is wrong",
+            "an account of the updater is wrong",
             "use tokenctl exec --file, which starts it",
         )
     };

@@ -1,4 +1,4 @@
-//! How the first tokens come to the keeper.
+//! How the first tokens come to the updater.
 //!
 //! Owns the bytes between two processes of one tokenctl: for each token its length and itself. They go through a socket that has no name,
 //! because everything else that a process is given can be seen by others or stays behind.

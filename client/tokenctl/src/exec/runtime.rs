@@ -1,6 +1,6 @@
 //! Directories with tokens, in memory only.
 //!
-//! Owns where they are, who can see them, and how those go whose keeper was killed. A directory is held by a lock on it for as long as a
+//! Owns where they are, who can see them, and how those go whose updater was killed. A directory is held by a lock on it for as long as a
 //! process uses it; the kernel takes the lock from a process that dies, so what is not locked belongs to nobody. Must never put a token on
 //! a disk, nor where another user can exchange a file.
 
@@ -33,7 +33,7 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Finds it, and removes what was left there by keepers that were killed.
+    /// Finds it, and removes what was left there by updaters that were killed.
     pub(crate) fn find() -> Result<Self, Failure> {
         Self::among(candidates())
     }

@@ -1,6 +1,6 @@
-//! Starting the keeper of files, in the process that becomes the command.
+//! Starting the updater of files, in the process that becomes the command.
 //!
-//! Owns how the keeper comes to be apart from the command: a process between the two starts it and ends, so it is no child of the command,
+//! Owns how the updater comes to be apart from the command: a process between the two starts it and ends, so it is no child of the command,
 //! which may wait for all of its children. It is there before the command is and before any file has a token, so that no token is ever
 //! without somebody who removes it. Must never put a token among arguments.
 
@@ -20,11 +20,11 @@ use crate::failure::{Exit, Failure};
 /// This program, even if another release was installed meanwhile.
 const SELF: &str = "/proc/self/exe";
 
-/// What a keeper says when the files are there.
+/// What an updater says when the files are there.
 pub(super) const READY: u8 = b'r';
 
-/// Starts the keeper, which has these tokens, and returns once the files are there and nothing that is sent to the command can end it.
-pub(super) fn keeper(socket: &Path, keep: &Keep, secrets: &[&str]) -> Result<(), Failure> {
+/// Starts the updater, which has these tokens, and returns once the files are there and nothing that is sent to the command can end it.
+pub(super) fn updater(socket: &Path, keep: &Keep, secrets: &[&str]) -> Result<(), Failure> {
     let failed = |exit, why: &str| {
         Err(Failure::new(
             exit,
@@ -41,7 +41,7 @@ pub(super) fn keeper(socket: &Path, keep: &Keep, secrets: &[&str]) -> Result<(),
 
 fn start(socket: &Path, keep: &Keep, secrets: &[&str]) -> io::Result<bool> {
     let (mut ours, theirs) = UnixStream::pair()?;
-    // Taken of this process while it lives, so that the keeper cannot take another of the same number for it.
+    // Taken of this process while it lives, so that the updater cannot take another of the same number for it.
     let command = pidfd_open(getpid(), PidfdFlags::empty())?;
     let mut starter = Command::new(SELF);
     starter
@@ -70,7 +70,7 @@ fn start(socket: &Path, keep: &Keep, secrets: &[&str]) -> io::Result<bool> {
     }
 }
 
-/// In the process between: starts the keeper, and does not wait for it.
+/// In the process between: starts the updater, and does not wait for it.
 pub(super) fn another(socket: &Path, keep: &Keep) -> Result<(), Failure> {
     let started = Command::new(SELF)
         .arg0("tokenctl")

@@ -49,7 +49,7 @@ fn denied() -> Response {
 
 impl Place {
     /// Each account has a first token of this life, and its watches take these turns. A watch that has told something is lost, so that the
-    /// keeper comes again and meets the next turn.
+    /// updater comes again and meets the next turn.
     fn with(life_ms: Option<u64>, turns: &'static [Turn]) -> Self {
         let now = Arc::new(AtomicUsize::new(0));
         let turn = Arc::clone(&now);
@@ -139,11 +139,11 @@ impl Place {
     }
 
     /// The process that keeps the files.
-    fn keeper(&self) -> Process {
+    fn updater(&self) -> Process {
         until(|| {
             let all = fs::read_dir("/proc").unwrap().flatten();
             let mut all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-            all.find(|pid| Process(*pid).is_keeper_in(self.runtime.path()))
+            all.find(|pid| Process(*pid).is_updater_in(self.runtime.path()))
                 .map(Process)
         })
     }
@@ -162,7 +162,7 @@ impl Process {
         String::from_utf8_lossy(&words).replace('\0', " ")
     }
 
-    fn is_keeper_in(self, runtime: &Path) -> bool {
+    fn is_updater_in(self, runtime: &Path) -> bool {
         let words = self.words();
         words.contains("keep-files")
             && !words.contains("--start")
@@ -378,21 +378,21 @@ fn a_start_that_is_killed_at_any_moment_leaves_no_token() {
         let is_empty = |it: PathBuf| fs::read_dir(it).is_ok_and(|mut it| it.next().is_none());
         directories.all(is_empty).then_some(())
     });
-    // What a start left before its keeper was there, the next removes.
+    // What a start left before its updater was there, the next removes.
     assert_eq!(place.run(&["ads", "--", "true"]).code, 0);
     place.is_cleared();
 }
 
 #[test]
-fn a_keeper_that_is_killed_leaves_its_files_to_the_next_start() {
+fn an_updater_that_is_killed_leaves_its_files_to_the_next_start() {
     let place = Place::new();
     let (mut child, file) = place.sleeper();
-    // While the keeper lives, another start leaves its files alone.
+    // While the updater lives, another start leaves its files alone.
     assert_eq!(place.run(&["ads", "--", "true"]).code, 0);
     assert!(file.exists());
-    let keeper = place.keeper();
-    keeper.signal("KILL");
-    until(|| keeper.is_dead().then_some(()));
+    let updater = place.updater();
+    updater.signal("KILL");
+    until(|| updater.is_dead().then_some(()));
     assert_eq!(child.try_wait().unwrap(), None, "the command goes on");
     assert_eq!(place.run(&["ads", "--", "true"]).code, 0);
     assert!(!file.exists());
@@ -400,11 +400,11 @@ fn a_keeper_that_is_killed_leaves_its_files_to_the_next_start() {
     child.wait().unwrap();
 
     let (mut child, file) = place.sleeper();
-    let keeper = place.keeper();
-    keeper.signal("KILL");
+    let updater = place.updater();
+    updater.signal("KILL");
     child.kill().unwrap();
     child.wait().unwrap();
-    until(|| keeper.is_dead().then_some(()));
+    until(|| updater.is_dead().then_some(()));
     assert!(file.exists());
     assert_eq!(place.run(&["ads", "--", "true"]).code, 0);
     assert!(!file.exists(), "the next start removed it before it served");
@@ -412,7 +412,7 @@ fn a_keeper_that_is_killed_leaves_its_files_to_the_next_start() {
 }
 
 #[test]
-fn signals_for_the_command_do_not_end_the_keeper() {
+fn signals_for_the_command_do_not_end_the_updater() {
     fn newer(account: &str) -> Act {
         Act::Replies(vec![tell(account, 2)])
     }
@@ -425,7 +425,7 @@ fn signals_for_the_command_do_not_end_the_keeper() {
     output.read_line(&mut line).unwrap();
     for name in ["HUP", "INT", "TERM"] {
         signal(&format!("-{}", child.id()), name);
-        place.keeper().signal(name);
+        place.updater().signal(name);
     }
     place.turn(1);
     assert_eq!(finish(child).code, 0);
@@ -433,7 +433,7 @@ fn signals_for_the_command_do_not_end_the_keeper() {
 
     let words = ["ads", "--", "sleep", "100"];
     let mut child = place.command(&words).process_group(0).spawn().unwrap();
-    place.keeper();
+    place.updater();
     until(|| {
         let words = Process(child.id()).words();
         words.starts_with("sleep").then_some(())
@@ -456,7 +456,7 @@ fn the_command_has_no_child_and_no_descriptor_of_tokenctls() {
 }
 
 #[test]
-fn the_keeper_has_nothing_of_the_commands_but_standard_error_and_no_token_in_sight() {
+fn the_updater_has_nothing_of_the_commands_but_standard_error_and_no_token_in_sight() {
     let place = Place::new();
     let held = place.runtime.path().join("held");
     let mut shell = Command::new("sh");
@@ -478,18 +478,18 @@ fn the_keeper_has_nothing_of_the_commands_but_standard_error_and_no_token_in_sig
         .read_to_string(&mut all)
         .unwrap();
     assert_eq!((all.as_str(), child.try_wait().unwrap()), ("", None));
-    let keeper = place.keeper();
+    let updater = place.updater();
     until(|| place.file(1).exists().then_some(()));
-    let files = keeper.files();
+    let files = updater.files();
     let pipes = files.iter().filter(|name| name.starts_with("pipe:"));
     assert_eq!(pipes.count(), 1, "{files:?}");
     assert!(
         !files.iter().any(|name| name.ends_with("/held")),
         "{files:?}"
     );
-    assert!(!keeper.words().contains(TOKEN), "{}", keeper.words());
-    assert_eq!(fs::read(keeper.of("environ")).unwrap(), b"");
-    assert_eq!(fs::read_link(keeper.of("cwd")).unwrap(), Path::new("/"));
+    assert!(!updater.words().contains(TOKEN), "{}", updater.words());
+    assert_eq!(fs::read(updater.of("environ")).unwrap(), b"");
+    assert_eq!(fs::read_link(updater.of("cwd")).unwrap(), Path::new("/"));
     child.kill().unwrap();
     child.wait().unwrap();
     place.is_cleared();
@@ -550,7 +550,7 @@ fn a_directory_that_is_taken_away_is_told_and_leaves_the_command() {
     assert_eq!(child.try_wait().unwrap(), None);
     child.kill().unwrap();
     child.wait().unwrap();
-    // The keeper says no more, and ends.
+    // The updater says no more, and ends.
     assert_eq!(line(), None);
 }
 

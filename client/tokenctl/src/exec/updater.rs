@@ -1,4 +1,4 @@
-//! The keeper of `exec --file`: a process beside the command, which keeps its files fresh and removes them at the end.
+//! The updater of `exec --file`: a process beside the command, which keeps its files fresh and removes them at the end.
 //!
 //! Owns how long it lives: exactly as long as the process that was started as the command. It is in a session of its own, ignores the
 //! signals that end programs, and of the command's files has standard error alone, so it delays nobody who waits for the end of the others.
