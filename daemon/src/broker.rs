@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod adopt;
 pub(crate) mod attempt_log;
+pub(crate) mod budget;
 pub(crate) mod change;
 pub(crate) mod driver;
 pub(crate) mod in_flight;

@@ -6,7 +6,6 @@
 mod admission;
 mod apis;
 mod asking;
-pub(crate) mod budget;
 mod diagnose;
 mod done;
 mod entry;
@@ -16,7 +15,6 @@ mod login;
 mod metrics;
 mod pages;
 mod parts;
-mod presentation;
 mod recorded;
 mod refresh;
 mod refusal;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::broker::attempt_log::Telemetry;
+use crate::broker::budget::RequestBudgets;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::registry::Registry;
 use crate::broker::store_thread::StoreThread;
@@ -25,7 +26,6 @@ use crate::reload::{
     ConfigSource, FileThreads, InForce, Installer, LogChoice, Reloader, ReloaderParts,
 };
 use crate::requests::Requests;
-use crate::requests::budget::RequestBudgets;
 use tokend_audit::Audit;
 use tokend_metrics::Counters;
 use tokend_record::StoreReader;

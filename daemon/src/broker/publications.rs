@@ -7,10 +7,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokend_audit::TokenFingerprint;
 use tokend_engine::{AccountKey, LastAsked, Timestamp, TokenFacts};
+use tokend_process::clock::Clock;
+use tokend_proto::Token;
 use tokend_upstream::AccessToken;
 use tokio::sync::{Semaphore, watch};
 
@@ -92,6 +95,20 @@ impl TokenCell {
 }
 
 impl IssuedToken {
+    /// The token as clients get it, with its type or, where the dialect or the account says so, how its API wants it.
+    pub(crate) fn on_wire(&self, now: Timestamp, clock: &Clock, present: Option<&str>) -> Token {
+        let expires = self.held.expires;
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Token {
+            access_token: self.token.text.clone(),
+            token_type: present.unwrap_or(&self.token.token_type).to_owned(),
+            expires_at_ms: expires.map(|at| u64::try_from(clock.to_wall(at)).unwrap_or(0)),
+            remaining_ms: expires.map(|at| millis(at.since(now))),
+            scope: self.token.scope.as_deref().map(str::to_owned),
+            grant: self.held.grant.0,
+        }
+    }
+
     /// Notes that the token was handed out. True for the first time it is due to be refreshed: then the driver must hear of it.
     pub(crate) fn is_first_late_use(&self, now: Timestamp) -> bool {
         now >= self.ahead && !self.reported.swap(true, Ordering::Relaxed)

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use tokend_engine::{Demand, Timestamp, Want};
 use tokend_policy::Peer;
-use tokend_proto::{Response, Token};
+use tokend_proto::{AccountName, Response, Token};
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::Admitted;
 use super::done::Done;
 use super::parts::Requests;
-use super::presentation::{new_token, wire_token};
 use super::refusal::{gone, overtaken};
 use crate::broker::inbox::{self, DriverAnswer, Message, Waiter};
 use crate::broker::registry::ServedAccount;
@@ -89,13 +88,20 @@ impl Requests {
             }
             match answer.await {
                 Ok(DriverAnswer::Token(token)) => {
-                    Response::Token(wire_token(&token, clock.steady(), &clock))
+                    Response::Token(token.on_wire(clock.steady(), &clock, None))
                 }
                 Ok(DriverAnswer::Done(message)) => Response::Done { message },
                 Ok(DriverAnswer::Fault(fault)) => Response::Fault(*fault),
                 Err(_) => Response::Fault(gone()),
             }
         }))
+    }
+}
+
+/// The answer in place of a token, for a peer that may cause a token and not have it.
+pub(super) fn new_token(account: &AccountName) -> Response {
+    Response::Done {
+        message: format!("account {account} has a new token"),
     }
 }
 

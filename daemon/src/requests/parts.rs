@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokend_process::clock::Clock;
 
-use super::budget::RequestBudgets;
+use crate::broker::budget::RequestBudgets;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use crate::doctor::Diagnosis;

@@ -36,7 +36,11 @@ impl Requests {
                     let message = format!("account {account} has a newer token");
                     return Done::Now(Response::Done { message });
                 }
-                return Done::Now(Response::Token(self.present(served, newer, now)));
+                return Done::Now(Response::Token(newer.on_wire(
+                    now,
+                    &self.clock,
+                    served.account.api().present(),
+                )));
             }
             _ => Want::Get,
         };

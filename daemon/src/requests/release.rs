@@ -11,9 +11,9 @@ use tokend_policy::{Needs, Peer};
 use tokend_proto::{AccountName, Fault, FaultCode, Request, RequestKind, Response};
 
 use super::admission::{Admitted, Carried};
+use super::asking::new_token;
 use super::entry::Entry;
 use super::parts::Requests;
-use super::presentation::new_token;
 use super::refusal::gone;
 use super::watch::{Look, Watch};
 use crate::broker::registry::Snapshot;

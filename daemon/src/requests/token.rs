@@ -32,7 +32,11 @@ impl Requests {
                 // Only a hint: when the driver has no room for it, the next `get` after expiry has the same effect.
                 let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
-            return Done::Now(Response::Token(self.present(served, token, now)));
+            return Done::Now(Response::Token(token.on_wire(
+                now,
+                &self.clock,
+                served.account.api().present(),
+            )));
         }
         self.want(served, peer, admitted, (min_validity, waits), Want::Get)
     }

@@ -20,7 +20,6 @@ use super::admission::{Admitted, Carried};
 use super::asking::{LONGEST_WAIT, demand};
 use super::entry::{Entry, unrecorded};
 use super::parts::Requests;
-use super::presentation::presentable;
 use super::refusal::gone;
 use crate::broker::inbox::{Driver, DriverAnswer, Message, Waiter};
 use crate::broker::publications::{Publications, Subscription};
@@ -286,7 +285,7 @@ impl Watch {
             }
             self.delivered = Some(token.held.grant.0);
             self.reason = None;
-            let shown = presentable(&served, token, now, &self.clock);
+            let shown = token.on_wire(now, &self.clock, served.account.api().present());
             return Look::Part(Response::Token(shown));
         }
         if let Some(grant) = self.delivered.filter(|grant| !is_served(*grant)) {

@@ -25,8 +25,8 @@ use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::broker::budget::{cost_of, cost_of_answer};
 use crate::broker::registry::VisibleAccounts;
-use crate::requests::budget::{cost_of, cost_of_answer};
 use crate::requests::{Admission, Release, Reply, Requests, Waited, is_denial, watching};
 use tokend_peer::Connection;
 use tokend_process::stack;

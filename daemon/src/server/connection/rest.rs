@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::{Ended, Rest, Session, Waiting};
+use crate::broker::budget::Wait;
 use crate::requests::Waited;
-use crate::requests::budget::Wait;
 use tokend_peer::Connection;
 
 /// How often a paused connection checks whether its peer is still there.
