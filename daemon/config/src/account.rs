@@ -10,9 +10,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{
-    Api, Asks, Dialect, Endpoint, EndpointSettings, ExchangeKind, FieldUse, UsedBy, read_api,
-};
+use tokend_dialect::{Api, Asks, Dialect, Endpoint, ExchangeKind, read_api};
 use tokend_document::{Diagnostics, Key, Section, Value};
 use tokend_engine::RefreshPolicy;
 use tokend_notation::ApiUrl;
@@ -21,7 +19,7 @@ use tokend_proto::AccountName;
 
 use super::allow::allow;
 use super::dialects::{Dialects, KnownDialect};
-use super::fields::{AccountFields, Address, AddressError, check_scheme, refuse_refresh_token};
+use super::fields::{AccountFields, Address, refuse_refresh_token};
 use super::fingerprint::Fingerprint;
 use super::group::Groups;
 use super::pacing::{Pacing, PacingTable};
@@ -29,6 +27,7 @@ use super::proxy::{self, MOST_PROXIES, Proxy, Route};
 use super::reading::Reading;
 use super::rule_origins::{Owner, RuleOrigins};
 use super::shared::Shared;
+use super::site::Site;
 use crate::secret_ref::SecretRef;
 
 /// One login the broker owns at one provider, as it is configured.
@@ -171,51 +170,6 @@ pub(super) struct Reader {
     asks: HashMap<String, Asks>,
     /// Missing options, by site and set of fields.
     lacks: HashMap<String, Vec<(ExchangeKind, String)>>,
-}
-
-/// An address that its dialect has checked, and what the dialect needs there.
-#[derive(Debug)]
-struct Site {
-    endpoint: Arc<Endpoint>,
-    fields: Vec<FieldUse>,
-    /// The fingerprint of dialect and address.
-    fingerprint: String,
-}
-
-impl Site {
-    fn new(
-        known: &KnownDialect,
-        settings: &EndpointSettings,
-        parts: &[&str],
-    ) -> Result<Self, AddressError> {
-        check_scheme(&settings.base_url)?;
-        let endpoint = Endpoint::new(&known.dialect, settings).map_err(|error| {
-            let (key, help) = (error.key().to_owned(), error.help().to_owned());
-            (key, error.to_string(), help)
-        })?;
-        Ok(Self {
-            fields: known.dialect.fields_at(&endpoint),
-            endpoint: Arc::new(endpoint),
-            fingerprint: Fingerprint::of([&[&*known.digest], parts].concat()).to_string(),
-        })
-    }
-
-    /// Whether an account with these fields makes requests of this kind. An account whose secrets are not configured may still refresh
-    /// with a refresh token that a person enters.
-    fn makes(&self, dialect: &Dialect, kind: ExchangeKind, has: impl Fn(&str) -> bool) -> bool {
-        let refreshes = dialect.can_refresh_at(&self.endpoint);
-        let mut secrets = self.fields.iter().filter(|field| {
-            let of_login = field.used_by != UsedBy::Refresh && !field.internal;
-            of_login && field.secret && field.required
-        });
-        match kind {
-            ExchangeKind::Refresh => refreshes,
-            ExchangeKind::Login => {
-                let has_all = secrets.all(|field| has(&field.name));
-                dialect.can_login_at(&self.endpoint) && (has_all || !refreshes)
-            }
-        }
-    }
 }
 
 /// The settings of an account that can be inherited.

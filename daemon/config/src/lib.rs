@@ -27,6 +27,7 @@ mod rule_origins;
 mod secret_ref;
 mod settings;
 mod shared;
+mod site;
 mod split;
 mod stamps;
 #[cfg(feature = "testing")]
