@@ -85,6 +85,8 @@ impl Outlet {
                 commands.give(token);
                 Ok(())
             }
+            // No token was told, so none is over.
+            WatchEvent::Retired if self.delivered.is_none() => Ok(()),
             WatchEvent::Retired => {
                 self.delivered = None;
                 if let Some(commands) = &self.commands {

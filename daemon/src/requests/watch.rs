@@ -47,6 +47,8 @@ pub(crate) struct Watch {
     min_validity: Option<Duration>,
     /// The grant that the client was given and may still use.
     delivered: Option<u64>,
+    /// The grant before that one, in case that one does not leave.
+    before: Option<u64>,
     /// The reason the client was told last, until there is a token again.
     reason: Option<(FaultCode, String)>,
     /// A reason that it was not told yet.
@@ -112,6 +114,7 @@ impl Requests {
             uid: peer.uid,
             min_validity,
             delivered: None,
+            before: None,
             reason: None,
             news: None,
             asking: None,
@@ -283,7 +286,7 @@ impl Watch {
                 // Only a hint: without it a new token is asked for when this one ends.
                 let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
-            self.delivered = Some(token.held.grant.0);
+            self.before = self.delivered.replace(token.held.grant.0);
             self.reason = None;
             let shown = token.on_wire(now, &self.clock, served.account.api().present());
             return Look::Part(Response::Token(shown));
@@ -315,7 +318,7 @@ impl Watch {
 
     /// The token of the last look did not leave, for this reason. It is tried again.
     pub(super) fn not_released(&mut self, fault: Fault) -> Look {
-        self.delivered = None;
+        self.delivered = self.before.take();
         self.refused(fault);
         match self.news.take() {
             Some(fault) => self.unavailable(fault),

@@ -6,9 +6,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
-use tokend_client::{AccountName, ClientError, Token, WatchEvent};
+use tokend_client::{AccountName, ClientError, FaultCode, Token, WatchEvent};
 use zeroize::Zeroizing;
 
 use super::runtime::TokenDirectory;
@@ -39,6 +41,30 @@ pub(super) struct KeptFile {
     said: Option<String>,
     /// Attempts to reach the daemon since it was last heard.
     attempts: u32,
+    /// Where the lines go.
+    notes: Notes,
+}
+
+/// Prints lines beside the loop that keeps the files, because a reader of standard error that stands still must not keep a token in its file.
+#[derive(Clone)]
+pub(super) struct Notes(SyncSender<String>);
+
+impl Notes {
+    /// The lines that wait to be printed; more are dropped.
+    const ROOM: usize = 16;
+
+    pub(super) fn start() -> Self {
+        let (sender, lines) = sync_channel::<String>(Self::ROOM);
+        // Without a thread nothing is printed.
+        drop(
+            thread::Builder::new().spawn(move || lines.iter().for_each(|line| output::note(&line))),
+        );
+        Self(sender)
+    }
+
+    fn print(&self, line: String) {
+        drop(self.0.try_send(line));
+    }
 }
 
 impl KeptFile {
@@ -47,6 +73,7 @@ impl KeptFile {
         directory: &TokenDirectory,
         account: AccountName,
         ends: Option<Duration>,
+        notes: Notes,
     ) -> Self {
         Self {
             file: directory.file_of(&account),
@@ -57,6 +84,7 @@ impl KeptFile {
             unwritten: None,
             said: None,
             attempts: 0,
+            notes,
         }
     }
 
@@ -125,14 +153,23 @@ impl KeptFile {
         }
     }
 
-    /// The daemon tells nothing any more: the right has ended.
+    /// The daemon tells nothing any more. If the right has ended the token may not be used; else it may, until its end.
     pub(super) fn over(&mut self, error: ClientError) {
-        self.unwritten = None;
-        self.remove();
+        let has_no_right = matches!(
+            &error,
+            ClientError::Fault(fault)
+                if matches!(fault.code, FaultCode::NotAllowed | FaultCode::UnknownAccount)
+        );
         let why = Failure::from(error).in_one_line();
-        self.say(&format!(
-            "{why}; its file is gone until the command is started again"
-        ));
+        self.unwritten = None;
+        let then = match has_no_right || self.ends.is_none() {
+            true => {
+                self.remove();
+                "its file is gone until the command is started again"
+            }
+            false => "its file goes at the end of its token, until the command is started again",
+        };
+        self.say(&format!("{why}; {then}"));
     }
 
     fn put(&mut self, token: Token, ends: Option<Duration>, now: Duration) {
@@ -189,7 +226,7 @@ impl KeptFile {
     }
 
     fn note(&self, sentence: &str) {
-        output::note(&format!("{}: {sentence}", self.account));
+        self.notes.print(format!("{}: {sentence}", self.account));
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, child_subreaper, getpid, pidfd_open, set_child_subreaper};
 
 use super::handover;
 use crate::arguments::Keep;
@@ -32,6 +32,14 @@ pub(super) fn updater(socket: &Path, keep: &Keep, secrets: &[&str]) -> Result<()
             "see the line above if there is one; /proc must be mounted; or use --fd",
         ))
     };
+    // It would be a child of the command after all, and the kernel would end it together with the command, before it removes the files.
+    if getpid().is_init() {
+        return Err(Failure::new(
+            Exit::Config,
+            "--file cannot be used by the first process of a container or of the system",
+            "start it below an init, as `docker run --init` does; or use --fd",
+        ));
+    }
     match start(socket, keep, secrets) {
         Ok(true) => Ok(()),
         Ok(false) => failed(Exit::Io, "it ended"),
@@ -52,11 +60,19 @@ fn start(socket: &Path, keep: &Keep, secrets: &[&str]) -> io::Result<bool> {
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::from(command));
+    // The updater must not come back to this process when the one between has ended.
+    let adopts = child_subreaper().unwrap_or_default();
+    if adopts.is_some() {
+        set_child_subreaper(None)?;
+    }
     let mut starting = starter.spawn()?;
     // This has the other end.
     drop(starter);
     // If this process ignores the end of its children, there is nothing to wait for.
     drop(starting.wait());
+    if adopts.is_some() {
+        set_child_subreaper(adopts)?;
+    }
     let mut said = [0];
     match handover::send(secrets, &ours).and_then(|()| ours.read(&mut said)) {
         Ok(count) => Ok(count == 1 && said == [READY]),

@@ -18,10 +18,10 @@ use rustix::io::Errno;
 use rustix::process::setsid;
 use rustix::stdio::dup2_stdin;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use tokend_client::{ClientError, SocketPath, WatchOptions};
+use tokend_client::{ClientError, FaultCode, SocketPath, WatchOptions};
 
 use super::handover;
-use super::kept_file::KeptFile;
+use super::kept_file::{KeptFile, Notes};
 use super::runtime::TokenDirectory;
 use super::start;
 use crate::arguments::Keep;
@@ -62,15 +62,15 @@ pub(crate) fn run(socket: Option<&Path>, mut options: Keep) -> Result<(), Failur
     };
     let (sender, happened) = sync_channel(ROOM);
     let mut files = Vec::new();
+    let notes = Notes::start();
     let watching = watch_command(sender.clone());
     for (at, (account, ends)) in options.accounts.into_iter().enumerate() {
         let mut demand = WatchOptions::new(account.clone());
         demand.min_validity = options.min_validity;
-        files.push(KeptFile::new(&directory, account, ends));
-        let watch = LastingWatch::later(socket.clone(), demand);
-        let sender = sender.clone();
+        files.push(KeptFile::new(&directory, account, ends, notes.clone()));
+        let (socket, sender) = (socket.clone(), sender.clone());
         // Without a thread the file goes at its token's end, as for any other reason.
-        drop(thread::Builder::new().spawn(move || follow(at, watch, &sender)));
+        drop(thread::Builder::new().spawn(move || follow(at, &socket, demand, &sender)));
     }
     if watching.is_ok() {
         keep(&mut files, &happened);
@@ -153,11 +153,20 @@ fn watch_command(sender: SyncSender<Happened>) -> io::Result<()> {
 }
 
 /// What a thread for each account does.
-fn follow(at: usize, mut watch: LastingWatch, sender: &SyncSender<Happened>) {
+fn follow(at: usize, socket: &SocketPath, mut demand: WatchOptions, sender: &SyncSender<Happened>) {
+    let mut watch = LastingWatch::later(socket.clone(), demand.clone());
     loop {
         let (happened, is_over) = match watch.next_within(REST) {
             Ok(None) => continue,
             Ok(Some(heard)) => (Happened::Heard(at, heard), false),
+            // The provider gives no token that lives so long. The command has one already, and a shorter one is better than none.
+            Err(ClientError::Fault(fault))
+                if fault.code == FaultCode::ValidityUnattainable
+                    && demand.min_validity.take().is_some() =>
+            {
+                watch = LastingWatch::later(socket.clone(), demand.clone());
+                continue;
+            }
             Err(error) => (Happened::Over(at, error), true),
         };
         if sender.send(happened).is_err() || is_over {

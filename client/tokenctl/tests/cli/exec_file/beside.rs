@@ -168,3 +168,40 @@ fn the_mode_of_a_place_does_not_hang_on_the_callers_mask() {
     place.around(&mut shell);
     assert_eq!(finish(shell.spawn().unwrap()).stdout, "600\n700\n");
 }
+
+#[test]
+fn a_token_that_ended_while_nobody_heard_it_goes_with_the_next_connection() {
+    fn away(_: &str) -> Act {
+        let fault = Fault::new(FaultCode::ProviderUnreachable, "the provider is down");
+        Act::Reply(Response::Unavailable(fault))
+    }
+    let place = Place::with(Some(3_600_000), &[quiet, away]);
+    let child = place.script(r#"while [ -e "$ACCESS_TOKEN_FILE" ]; do sleep 0.01; done; exit 5"#);
+    place.file(1);
+    place.turn(1);
+    let ended = finish(child);
+    assert_eq!(ended.code, 5);
+    assert!(
+        ended.stderr.contains("must not be used any more"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_watch_that_ends_for_another_reason_leaves_the_token_until_its_end() {
+    fn ends(_: &str) -> Act {
+        let fault = Fault::new(FaultCode::Internal, "a defect in the daemon");
+        Act::Reply(Response::Fault(fault))
+    }
+    let place = Place::with(Some(900), &[ends]);
+    let script = r#"sleep 0.3; cat "$ACCESS_TOKEN_FILE" > /dev/null || exit 6
+                    while [ -e "$ACCESS_TOKEN_FILE" ]; do sleep 0.01; done; exit 5"#;
+    let ended = finish(place.script(script));
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("goes at the end of its token"),
+        "{}",
+        ended.stderr
+    );
+}
