@@ -231,8 +231,9 @@ address that has an account, standard error says why, and the calling program en
 
 git   Started by git under the name git-credential-tokenctl; `git config credential.helper` names it `tokenctl`, with
       options where they are needed:
-        git config --global credential.https://git.example.com.helper tokenctl
-        git config --global credential.https://git.example.com.helper 'tokenctl --account ads'
+        git config --global --replace-all credential.https://git.example.com.helper ''
+        git config --global --add credential.https://git.example.com.helper tokenctl
+        (the first takes other helpers away for this address; `tokenctl --account ads` names the account)
       git 2.46 and later send the token as a bearer token unless the server asks for a password only; otherwise it
       is the password of --user. A token that the server refuses is reported; the next git command gets a new one.
 

@@ -276,7 +276,8 @@ ExecStart=tokenctl exec ACCOUNT -- /usr/local/bin/report
         needs: "nothing else; replace the address",
         parts: &[(
             "a shell script",
-            r#"rc=$(mktemp) && trap 'rm -f "$rc"' EXIT
+            r#"trap 'exit 1' HUP INT TERM
+rc=$(mktemp) && trap 'rm -f "$rc"' EXIT
 header=$(tokenctl get ACCOUNT --format header) &&
   printf 'header = %s\n' "$header" > "$rc" &&
   wget -qO- --config="$rc" https://api.example.com/

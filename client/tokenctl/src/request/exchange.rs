@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokend_client::{Presentation, Token};
 use ureq::http::{Method, Request, Response, Version, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Error, Proxy, SendBody};
+use ureq::{Agent, Error, Proxy, ProxyProtocol, SendBody};
 use url::Url;
 
 use super::body::Body;
@@ -147,7 +147,13 @@ impl<'r> Exchange<'r> {
     /// What failed on the way. An error of the answer's body comes wrapped.
     pub(crate) fn failure(&self, error: Error) -> Failure {
         let host = self.target.shown();
-        let later = |what: String| Failure::new(Exit::TryLater, what, "try again in a moment");
+        let advice = match self.proxy.is_some() {
+            true => {
+                "try again in a moment; check HTTPS_PROXY and NO_PROXY, and that the proxy is there"
+            }
+            false => "try again in a moment",
+        };
+        let later = |what: String| Failure::new(Exit::TryLater, what, advice);
         match error {
             Error::Timeout(_) => Failure::new(
                 Exit::TryLater,
@@ -161,13 +167,13 @@ impl<'r> Exchange<'r> {
                 format!("the proxy makes no connection to {host}"),
                 "check HTTPS_PROXY and NO_PROXY, and what the proxy allows",
             ),
-            Error::Rustls(error) => self.not_trusted(&error.to_string()),
+            Error::Rustls(error) => self.broken_tls(&error),
             Error::Tls(error) => self.not_trusted(error),
             Error::TlsRequired => self.not_trusted("it does not speak TLS"),
             Error::Io(error) => {
                 let inner = error.get_ref();
                 match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                    Some(tls) => self.not_trusted(&tls.to_string()),
+                    Some(tls) => self.broken_tls(tls),
                     None => later(format!(
                         "the connection to {host} failed: {}",
                         plain(&error)
@@ -178,6 +184,22 @@ impl<'r> Exchange<'r> {
                 Exit::Software,
                 format!("what {host} answers is not HTTP, or its head is larger than 64 KiB"),
                 "check the URL",
+            ),
+        }
+    }
+
+    /// A certificate is looked at before anything of the request is sent; whatever else TLS complains of may come later.
+    fn broken_tls(&self, error: &rustls::Error) -> Failure {
+        match error {
+            rustls::Error::InvalidCertificate(_) => self.not_trusted(&error.to_string()),
+            _ => Failure::new(
+                Exit::TryLater,
+                format!(
+                    "the TLS connection to {} broke: {}",
+                    self.target.shown(),
+                    words::plain(&error.to_string())
+                ),
+                "try again; check the URL, and what the API wants of its clients",
             ),
         }
     }
@@ -247,13 +269,18 @@ fn proxy(host: &str) -> Result<Option<Proxy>, Failure> {
         return Ok(None);
     };
     // Its text is not repeated: it may have a password in it.
-    Proxy::new(named.trim()).map(Some).map_err(|_| {
-        Failure::new(
+    let usable = Proxy::new(named.trim()).ok().filter(|proxy| {
+        let protocol = proxy.protocol();
+        matches!(protocol, ProxyProtocol::Http | ProxyProtocol::Https)
+    });
+    match usable {
+        Some(proxy) => Ok(Some(proxy)),
+        None => Err(Failure::new(
             Exit::Config,
             "the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used",
-            "write it as http://HOST:PORT",
-        )
-    })
+            "write it as http://HOST:PORT; SOCKS proxies are not supported",
+        )),
+    }
 }
 
 /// Whether a list of hosts, as curl reads it, names this host or a domain above it.

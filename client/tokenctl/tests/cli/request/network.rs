@@ -96,13 +96,16 @@ fn a_proxy_is_asked_for_a_tunnel_and_never_sees_the_token() {
         "{}",
         direct.stderr
     );
-    let broken = [
-        ("HTTPS_PROXY", Path::new("gopher://hunter2")),
-        environment[1],
-    ];
-    let broken = with_environment(&daemon, &["GET", &url], &broken);
-    assert_eq!(broken.code, 78, "{}", broken.stderr);
-    assert!(!broken.stderr.contains("hunter2"), "{}", broken.stderr);
+    for unusable in [
+        "gopher://hunter2",
+        "socks5://hunter2:1",
+        "socks4://hunter2:1",
+    ] {
+        let environment = [("HTTPS_PROXY", Path::new(unusable)), environment[1]];
+        let broken = with_environment(&daemon, &["GET", &url], &environment);
+        assert_eq!(broken.code, 78, "{}", broken.stderr);
+        assert!(!broken.stderr.contains("hunter2"), "{}", broken.stderr);
+    }
     // What is not encrypted goes to no proxy.
     let plain = generous();
     let daemon = super::daemon(&plain.url("/"));
