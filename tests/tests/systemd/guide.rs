@@ -80,7 +80,9 @@ fn the_guide_is_followed_to_the_letter() {
 
 fn checkout(stage: &Stage) {
     let binaries = built().unwrap();
-    for program in [binaries.tokend, binaries.tokenctl] {
+    // It is built beside tokenctl.
+    let request = binaries.tokenctl.with_file_name("tokenctl-request");
+    for program in [binaries.tokend, binaries.tokenctl, request] {
         let name = program.file_name().unwrap().to_str().unwrap();
         let to = format!("{CHECKOUT}/bin/{name}");
         stage.machine.copy(&program, &to, "755").unwrap();
