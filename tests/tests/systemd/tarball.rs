@@ -96,7 +96,8 @@ fn the_tarball_says_nothing_of_who_made_it_and_when() {
         assert!(
             match entry[0] {
                 // The programs that others start by their own names.
-                "lrwxrwxrwx" => entry[6..] == ["->", "tokenctl"],
+                // What tar lists as their permissions means nothing.
+                mode if mode.starts_with('l') => entry[6..] == ["->", "tokenctl"],
                 mode => matches!(mode, "drwxr-xr-x" | "-rwxr-xr-x" | "-rw-r--r--"),
             },
             "{entry:?}"
