@@ -90,14 +90,19 @@ impl Call {
         }
     }
 
-    pub(crate) fn metrics(after: Option<MetricsCursor>, deadlines: &Deadlines) -> Self {
+    /// A request that changes nothing and waits for nobody, so it may be made once more.
+    fn read(request: Request, deadlines: &Deadlines) -> Self {
         Self {
-            request: Request::Metrics { after },
+            request,
             limit: deadlines.answer,
             greeting: deadlines.answer,
-            // A daemon that was restarted does not know the cursor, and says so.
             repeatable: true,
         }
+    }
+
+    pub(crate) fn metrics(after: Option<MetricsCursor>, deadlines: &Deadlines) -> Self {
+        // A daemon that was restarted does not know the cursor, and says so.
+        Self::read(Request::Metrics { after }, deadlines)
     }
 
     pub(crate) fn status(
@@ -109,21 +114,11 @@ impl Call {
             account: account.cloned(),
             after,
         };
-        Self {
-            request,
-            limit: deadlines.answer,
-            greeting: deadlines.answer,
-            repeatable: true,
-        }
+        Self::read(request, deadlines)
     }
 
     pub(crate) fn list(after: Option<AccountName>, deadlines: &Deadlines) -> Self {
-        Self {
-            request: Request::List { after },
-            limit: deadlines.answer,
-            greeting: deadlines.answer,
-            repeatable: true,
-        }
+        Self::read(Request::List { after }, deadlines)
     }
 
     pub(crate) fn apis(
@@ -135,12 +130,7 @@ impl Call {
             account: account.cloned(),
             after,
         };
-        Self {
-            request,
-            limit: deadlines.answer,
-            greeting: deadlines.answer,
-            repeatable: true,
-        }
+        Self::read(request, deadlines)
     }
 
     /// Only the beginning of the body is sent, since the rules look no further and a frame holds no more.
@@ -160,12 +150,7 @@ impl Call {
             status,
             body,
         };
-        Ok(Self {
-            request,
-            limit: deadlines.answer,
-            greeting: deadlines.answer,
-            repeatable: true,
-        })
+        Ok(Self::read(request, deadlines))
     }
 
     pub(crate) fn reload(deadlines: &Deadlines) -> Self {

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use tokend_proto::{AccountName, Fault, Request, Response, Token};
+use tokend_proto::{AccountName, Fault, Request, RequestId, Response, ServerFrame, Token};
 
 use crate::ClientError;
+use crate::exchange::HELLO;
 use crate::options::millis;
 
 /// What [`watch`](crate::BlockingClient::watch) asks for.
@@ -57,8 +58,25 @@ pub enum WatchEvent {
     Unavailable(Fault),
 }
 
+/// The id of a watch, which is the only request of its connection.
+pub(crate) const ID: RequestId = RequestId(1);
+
 impl WatchEvent {
-    pub(crate) fn of(response: Response) -> Result<Self, ClientError> {
+    pub(crate) fn of(frame: ServerFrame) -> Result<Self, ClientError> {
+        match frame {
+            ServerFrame { id, response } if id == ID => Self::of_response(response),
+            ServerFrame {
+                id: HELLO,
+                response: Response::Fault(fault),
+            } => Err(fault.into()),
+            ServerFrame { id, .. } => Err(ClientError::protocol(format!(
+                "it answers request {}, which was not asked",
+                id.0
+            ))),
+        }
+    }
+
+    fn of_response(response: Response) -> Result<Self, ClientError> {
         match response {
             Response::Token(token) => Ok(Self::Token(token)),
             Response::Retired { .. } => Ok(Self::Retired),

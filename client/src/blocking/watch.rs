@@ -4,15 +4,11 @@
 
 use std::time::Duration;
 
-use tokend_proto::{ClientFrame, RequestId, Response, ServerFrame};
+use tokend_proto::ClientFrame;
 
 use super::connection::{Connection, Deadline};
-use crate::exchange::HELLO;
-use crate::watch::{WatchEvent, WatchOptions};
+use crate::watch::{ID, WatchEvent, WatchOptions};
 use crate::{ClientError, Deadlines, SocketPath, clock};
-
-/// The id of the only request of the connection.
-const ID: RequestId = RequestId(1);
 
 /// A stream of an account's tokens; see [`BlockingClient::watch`](crate::BlockingClient::watch). Dropping it ends the watch.
 #[derive(Debug)]
@@ -71,16 +67,7 @@ impl BlockingWatch {
         }
         let event = match self.connection.receive(Deadline::of(clock::now(), limit)) {
             Err(ClientError::TimedOut { .. }) => return Ok(None),
-            Ok(ServerFrame { id, response }) if id == ID => WatchEvent::of(response),
-            Ok(ServerFrame {
-                id: HELLO,
-                response: Response::Fault(fault),
-            }) => Err(fault.into()),
-            Ok(ServerFrame { id, .. }) => Err(ClientError::protocol(format!(
-                "it answers request {}, which was not asked",
-                id.0
-            ))),
-            Err(error) => Err(error),
+            received => received.and_then(WatchEvent::of),
         };
         event
             .map(Some)

@@ -5,16 +5,12 @@
 use std::time::Duration;
 
 use interprocess::os::unix::uds_local_socket::tokio::Stream;
-use tokend_proto::{ClientFrame, FrameBuffer, RequestId, Response, ServerFrame, encode};
+use tokend_proto::{ClientFrame, FrameBuffer, encode};
 use tokio::time::timeout;
 
 use super::link::{greeted, late, next_frame};
-use crate::exchange::HELLO;
-use crate::watch::{WatchEvent, WatchOptions};
+use crate::watch::{ID, WatchEvent, WatchOptions};
 use crate::{ClientError, SocketPath};
-
-/// The id of the only request of the connection.
-const ID: RequestId = RequestId(1);
 
 /// A stream of an account's tokens; see [`Client::watch`](crate::Client::watch). Dropping it ends the watch.
 #[derive(Debug)]
@@ -62,18 +58,8 @@ impl Watch {
         if let Some(error) = &self.ended {
             return Err(error.clone());
         }
-        let event = match next_frame(&self.stream, &mut self.received).await {
-            Ok(ServerFrame { id, response }) if id == ID => WatchEvent::of(response),
-            Ok(ServerFrame {
-                id: HELLO,
-                response: Response::Fault(fault),
-            }) => Err(fault.into()),
-            Ok(ServerFrame { id, .. }) => Err(ClientError::protocol(format!(
-                "it answers request {}, which was not asked",
-                id.0
-            ))),
-            Err(error) => Err(error),
-        };
+        let received = next_frame(&self.stream, &mut self.received).await;
+        let event = received.and_then(WatchEvent::of);
         event.inspect_err(|error| self.ended = Some(error.clone()))
     }
 }

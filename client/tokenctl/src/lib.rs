@@ -6,6 +6,7 @@
 //! anywhere but on standard output, where one was asked for. Its exit codes are a contract; see `failure::Exit`.
 
 mod arguments;
+mod claims;
 mod clock;
 mod commands;
 mod completion;

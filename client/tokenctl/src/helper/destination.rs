@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 use tokend_client::{AccountName, ApiLine};
 use tokend_notation::{ApiUrl, Target};
 
+use crate::claims;
 use crate::failure::{Exit, Failure};
 
 /// An address as a calling program names it.
@@ -70,13 +71,13 @@ impl Destination {
         })
     }
 
-    fn is_covered_by(&self, url: &ApiUrl) -> bool {
-        url.covers(&Target {
+    fn target(&self) -> Target<'_> {
+        Target {
             scheme: self.scheme,
             host: &self.host,
             port: self.port,
             path: self.path.as_deref().unwrap_or("/"),
-        })
+        }
     }
 }
 
@@ -95,19 +96,11 @@ impl fmt::Display for Destination {
 
 /// The one account whose addresses cover one of the destinations best.
 pub(super) fn find(apis: &[ApiLine], destinations: &[Destination]) -> Found {
-    let claims = apis.iter().filter_map(|line| {
-        let urls = line.urls.iter().filter_map(|url| ApiUrl::parse(url).ok());
-        let covering = urls.filter(|url| destinations.iter().any(|to| to.is_covered_by(url)));
-        Some((covering.map(|url| url.rank()).max()?, &line.account))
-    });
-    let claims: Vec<_> = claims.collect();
-    let best = claims.iter().map(|(rank, _)| *rank).max();
-    let first = claims.iter().filter(|(rank, _)| Some(*rank) == best);
-    let mut first = first.map(|(_, account)| (*account).clone());
-    match (first.next(), first.next()) {
-        (Some(one), Some(other)) => Found::Several(one, other),
-        (Some(account), None) => Found::Account(account),
-        (None, _) => without_path(apis, destinations),
+    let targets: Vec<_> = destinations.iter().map(Destination::target).collect();
+    match claims::best(apis, &targets).as_slice() {
+        [] => without_path(apis, destinations),
+        [account] => Found::Account((*account).clone()),
+        [one, other, ..] => Found::Several((*one).clone(), (*other).clone()),
     }
 }
 
@@ -127,7 +120,7 @@ fn without_path(apis: &[ApiLine], destinations: &[Destination]) -> Found {
         let host = whole_host(url);
         host.is_some_and(|host| {
             let mut unknown = destinations.iter().filter(unknown);
-            unknown.any(|to| to.is_covered_by(&host))
+            unknown.any(|to| host.covers(&to.target()))
         })
     };
     let line = apis.iter().find(|line| line.urls.iter().any(is_host));

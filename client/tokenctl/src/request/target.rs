@@ -4,9 +4,10 @@
 //! address is compared as the URL parser wrote it, which is what is sent.
 
 use tokend_client::{AccountName, ApiLine};
-use tokend_notation::{ApiUrl, Target as Parts};
+use tokend_notation::Target as Parts;
 use url::{Host, Url};
 
+use crate::claims;
 use crate::failure::{Exit, Failure};
 
 /// How many accounts are named in a refusal.
@@ -92,21 +93,13 @@ impl Target {
         named: Option<&AccountName>,
         apis: &[ApiLine],
     ) -> Result<AccountName, Failure> {
-        let mut best: Option<(usize, usize, usize)> = None;
-        let mut meant: Vec<&AccountName> = Vec::new();
-        for line in apis {
-            let Some(rank) = line.urls.iter().filter_map(|text| self.rank(text)).max() else {
-                continue;
-            };
-            match best {
-                Some(best) if rank < best => continue,
-                Some(best) if rank == best => {}
-                _ => meant.clear(),
-            }
-            best = Some(rank);
-            meant.push(&line.account);
-        }
-        match meant.as_slice() {
+        let target = Parts {
+            scheme: self.url.scheme(),
+            host: &self.host,
+            port: self.port,
+            path: self.url.path(),
+        };
+        match claims::best(apis, &[target]).as_slice() {
             [one] => Ok((*one).clone()),
             [] => Err(self.uncovered(named, apis)),
             several => {
@@ -124,21 +117,6 @@ impl Target {
                 ))
             }
         }
-    }
-
-    /// How specific an address is that covers the target. One that only a newer release can read covers nothing.
-    fn rank(&self, text: &str) -> Option<(usize, usize, usize)> {
-        let address = ApiUrl::parse(text).ok()?;
-        let parts = Parts {
-            scheme: self.url.scheme(),
-            host: &self.host,
-            port: self.port,
-            path: self.url.path(),
-        };
-        let (path, is_whole, host) = address.rank();
-        address
-            .covers(&parts)
-            .then_some((path, usize::from(is_whole), host))
     }
 
     fn uncovered(&self, named: Option<&AccountName>, apis: &[ApiLine]) -> Failure {
