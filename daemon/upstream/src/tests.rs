@@ -5,6 +5,7 @@ use tokend_proto::SecretText;
 
 use super::*;
 use tokend_config::testing::Site;
+use tokend_egress::Egress;
 use tokend_egress::testing::{Act, Provider, grant, reply};
 use tokend_process::testing::soon;
 
@@ -25,7 +26,27 @@ fn site(base_url: &str, more: &str) -> Site {
 }
 
 fn upstream(site: &Site) -> Upstream {
-    Upstream::new(&site.config().http, secrets(), Clock::system()).unwrap()
+    upstream_by(site, None)
+}
+
+pub(crate) async fn relay() -> Option<Egress> {
+    Some(Egress::Tcp(tokend_egress::testing::start(100).await))
+}
+
+/// The same on a Unix socket.
+pub(crate) fn relay_in(dir: &tempfile::TempDir) -> Option<Egress> {
+    let path = dir.path().join("egress.sock");
+    tokend_egress::testing::start_at(&path, 100);
+    Egress::parse(path.to_str().unwrap()).ok()
+}
+
+/// A client of providers, through a relay if there is one.
+pub(crate) fn upstream_by(site: &Site, egress: Option<Egress>) -> Upstream {
+    let secrets = SecretSource {
+        egress,
+        ..secrets()
+    };
+    Upstream::new(&site.config().http, secrets, Clock::system()).unwrap()
 }
 
 fn held() -> Credential {

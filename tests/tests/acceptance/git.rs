@@ -8,15 +8,11 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tokend_harness::{
-    clock::{PATIENCE, wait_until},
-    demand::{carried_out, root},
-};
+use tokend_harness::demand::{carried_out, root};
 use tokend_provider_simulator::{Configuration, spec::Api};
 
 use crate::stage::FAST;
@@ -138,15 +134,8 @@ fn every_git() -> Vec<PathBuf> {
 fn git_gets_a_new_token_when_the_old_one_has_expired() {
     for git in every_git() {
         let forge = Forge::new(&[BEARER, BASIC]);
-        let life = |life| forge.stage.sim.change("it", |it| it.access_lifetime = life);
-        life(Duration::from_secs(2));
         let _daemon = forge.stage.site.start().unwrap();
-        let first = forge.stage.site.get("it").unwrap();
-        life(Duration::from_secs(3600));
-        wait_until("the token to expire", PATIENCE, || {
-            !forge.stage.accepted(Api::JwtApi, &first)
-        })
-        .unwrap();
+        let first = forge.stage.expired(Api::JwtApi);
         let listed = forge.list(&git, "tokenctl");
         assert!(listed.status.success(), "{listed:?}");
         assert!(!forge.shown().iter().any(|one| one.contains(&first)));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokend_harness::{
     Said, Site,
-    clock::{PATIENCE, wait_for},
+    clock::{PATIENCE, wait_for, wait_until},
     probe,
 };
 use tokend_provider_simulator::{
@@ -58,6 +58,17 @@ impl Stage {
     pub(crate) fn accepted(&self, api: Api, token: &str) -> bool {
         let url = format!("{}{}", self.sim.base_url(api), api.resource());
         probe::get(url).bearer(token).send().unwrap().status == 200
+    }
+
+    /// A token of `it` that has expired; those after it live for an hour.
+    pub(crate) fn expired(&self, api: Api) -> String {
+        let life = |life| self.sim.change("it", |it| it.access_lifetime = life);
+        life(Duration::from_secs(2));
+        let token = self.site.get("it").unwrap();
+        life(Duration::from_secs(3600));
+        let expired = || !self.accepted(api, &token);
+        wait_until("the token to expire", PATIENCE, expired).unwrap();
+        token
     }
 
     /// Reports a refused token and returns the new one.

@@ -4,12 +4,10 @@ use tokend_engine::{AttemptKind, ProviderAnswer};
 use tokend_store::Credential;
 
 use super::*;
-use crate::secrets::SecretSource;
-use crate::tests::secrets;
-use crate::{Outcome, PrepareError, Upstream};
+use crate::tests::{relay, relay_in, upstream_by as upstream};
+use crate::{Outcome, PrepareError};
 use tokend_config::testing::Site;
 use tokend_egress::testing::{Act, Provider};
-use tokend_process::clock::Clock;
 use tokend_process::testing::soon;
 
 const PASSWORD: &str = "p%41:w ü";
@@ -21,26 +19,6 @@ fn site(base_url: &str, http: &str, account: &str) -> Site {
     site.secret("pw", "correct horse battery staple", 0o600);
     site.secret("proxy", PASSWORD, 0o600);
     site
-}
-
-async fn relay() -> Option<Egress> {
-    let at = tokend_egress::testing::start(100).await;
-    Some(Egress::parse(&at.to_string()).unwrap())
-}
-
-/// The same on a Unix socket.
-fn relay_in(dir: &tempfile::TempDir) -> Option<Egress> {
-    let path = dir.path().join("egress.sock");
-    tokend_egress::testing::start_at(&path, 100);
-    Egress::parse(path.to_str().unwrap()).ok()
-}
-
-fn upstream(site: &Site, egress: Option<Egress>) -> Upstream {
-    let secrets = SecretSource {
-        egress,
-        ..secrets()
-    };
-    Upstream::new(&site.config().http, secrets, Clock::system()).unwrap()
 }
 
 async fn attempt(site: &Site, egress: Option<Egress>) -> Outcome {

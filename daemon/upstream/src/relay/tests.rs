@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::*;
 use crate::secrets::SecretSource;
-use crate::tests::secrets;
+use crate::tests::{relay, relay_in, secrets, upstream_by as upstream};
 use crate::{Outcome, Upstream};
 use tokend_config::testing::Site;
 use tokend_egress::testing::{Act, Provider, raw};
@@ -28,14 +28,6 @@ fn site(base_url: &str) -> Site {
     site
 }
 
-fn upstream(site: &Site, egress: Option<Egress>) -> Upstream {
-    let secrets = SecretSource {
-        egress,
-        ..secrets()
-    };
-    Upstream::new(&site.config().http, secrets, Clock::system()).unwrap()
-}
-
 async fn attempt(base_url: &str, egress: Option<Egress>) -> Outcome {
     let site = site(base_url);
     let upstream = upstream(&site, egress);
@@ -45,17 +37,6 @@ async fn attempt(base_url: &str, egress: Option<Egress>) -> Outcome {
         .await
         .unwrap();
     soon(upstream.send(prepared)).await
-}
-
-async fn relay() -> Option<Egress> {
-    Some(Egress::Tcp(tokend_egress::testing::start(100).await))
-}
-
-/// The same on a Unix socket.
-fn relay_in(dir: &TempDir) -> Option<Egress> {
-    let path = dir.path().join("egress.sock");
-    tokend_egress::testing::start_at(&path, 100);
-    Egress::parse(path.to_str().unwrap()).ok()
 }
 
 fn dir() -> TempDir {
