@@ -12,11 +12,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = GetOptions::new(account.parse()?).min_validity(Duration::from_secs(30));
     let token = client.get(&options)?;
     let length = token.access_token.len();
-    match token.remaining_ms {
-        Some(ms) => println!(
+    match token.remaining {
+        Some(left) => println!(
             "{account}: {} token of {length} bytes, good for {} s",
             token.token_type,
-            ms / 1000
+            left.as_secs()
         ),
         None => println!(
             "{account}: {} token of {length} bytes, without a stated end",

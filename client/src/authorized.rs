@@ -4,9 +4,8 @@
 
 use std::future::Future;
 
-use tokend_proto::{Fault, FaultCode, Token};
-
-use crate::{Client, ClientError, GetOptions};
+use crate::source::newer;
+use crate::{Client, ClientError, GetOptions, Token};
 
 /// How the use of a token failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,24 +52,12 @@ impl Client {
             Err(ApiError::Other(error)) => return Err(AuthorizedError::Api(error)),
             Err(ApiError::TokenRefused(_)) => {}
         }
-        let newer = self
-            .reject(&options.account, refused, options.patience())
-            .await?
-            .ok_or_else(|| ClientError::from(withdrawn()))?;
-        match use_token(newer).await {
+        let answered = self.reject(&options.account, refused, options.patience());
+        match use_token(newer(answered.await?)?).await {
             Ok(done) => Ok(done),
             Err(ApiError::Other(error) | ApiError::TokenRefused(error)) => {
                 Err(AuthorizedError::Api(error))
             }
         }
     }
-}
-
-/// The fault when the peer was allowed to have the token a moment ago and is not any more.
-fn withdrawn() -> Fault {
-    Fault::new(
-        FaultCode::NotAllowed,
-        "there is a newer token, which is not for you",
-    )
-    .advise("a rule with `get` in `may` has to match you; see: tokenctl whoami")
 }

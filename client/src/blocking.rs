@@ -8,23 +8,27 @@ mod watch;
 
 use rustix::net::sockopt::socket_peercred;
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, DiagnosisPage, LoginSecret,
-    MetricsCursor, MetricsPage, RequestId, Response, SecretText, Token, Whoami,
+    AccountLine, AccountName, ApiLine, ClientFrame, RequestId, Response, SecretText, Whoami,
 };
 
 use crate::exchange::{self, Call, HELLO, Pages};
-use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, WatchOptions, clock};
+use crate::place::Place;
+use crate::restart::Restart;
+use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, Token, WatchOptions, clock};
 
 use connection::{Connection, Deadline, Failure};
 pub use watch::BlockingWatch;
 
 /// A client that blocks the calling thread.
 ///
-/// It connects at once, and again by itself after the connection was lost. It greets together with its first
-/// request, unless that request must not be sent twice.
+/// It connects at once, or with its first request if made by [`lazy`](Self::lazy), and again by itself after the
+/// connection was lost. It greets together with its first request, unless that request must not be sent twice.
 #[derive(Debug)]
 pub struct BlockingClient {
+    place: Place,
+    /// Where `place` was when it was looked at last.
     path: SocketPath,
+    waits_for_start: bool,
     deadlines: Deadlines,
     connection: Option<Connection>,
     last_id: u64,
@@ -46,14 +50,41 @@ impl BlockingClient {
     pub fn connect_with(path: &SocketPath, deadlines: Deadlines) -> Result<Self, ClientError> {
         let connection = Some(Connection::open(path, deadlines.connect)?);
         Ok(Self {
-            path: path.clone(),
-            deadlines,
             connection,
-            last_id: HELLO.0,
+            ..Self::unconnected(Place::Fixed(path.clone()), path.clone(), deadlines)
         })
     }
 
-    /// Where the daemon's socket is.
+    /// A client for a daemon that need not be there yet: it is looked for, as [`SocketPath::find`] does, and waited for
+    /// when a request needs it.
+    ///
+    /// Where a request finds no daemon, or one that is being restarted, it tries again until its own deadline.
+    pub fn lazy() -> Self {
+        Self::lazy_with(None, Deadlines::default())
+    }
+
+    /// The same, with a socket and deadlines of the caller's choice.
+    pub fn lazy_with(path: Option<SocketPath>, deadlines: Deadlines) -> Self {
+        let place = Place::of(path);
+        let path = place.path().unwrap_or_else(|_| SocketPath::of_system());
+        Self {
+            waits_for_start: true,
+            ..Self::unconnected(place, path, deadlines)
+        }
+    }
+
+    fn unconnected(place: Place, path: SocketPath, deadlines: Deadlines) -> Self {
+        Self {
+            place,
+            path,
+            waits_for_start: false,
+            deadlines,
+            connection: None,
+            last_id: HELLO.0,
+        }
+    }
+
+    /// Where the daemon's socket is; of a client that looks for it, where it was last.
     pub fn socket(&self) -> &SocketPath {
         &self.path
     }
@@ -74,7 +105,7 @@ impl BlockingClient {
         let deadline = Deadline::of(clock::now(), self.deadlines.answer);
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.path, self.deadlines.connect.min(deadline.left()?))?,
+            None => self.open(deadline)?,
         };
         if !connection.greeted {
             let greeted = connection.greet(None, deadline, &self.path);
@@ -84,6 +115,14 @@ impl BlockingClient {
         Ok(())
     }
 
+    /// An access token of the account of this name, as [`GetOptions::new`] asks for it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a [`ClientError::Fault`] carries the daemon's reason.
+    pub fn token(&mut self, account: &str) -> Result<Token, ClientError> {
+        self.get(&GetOptions::new(account.parse()?))
+    }
+
     /// An access token that is good for what `options` demand.
     ///
     /// # Errors
@@ -91,20 +130,6 @@ impl BlockingClient {
     pub fn get(&mut self, options: &GetOptions) -> Result<Token, ClientError> {
         self.call(Call::get(options, &self.deadlines))
             .and_then(exchange::token)
-    }
-
-    /// A new access token even though the old one may be good, within the rate limit. `None` for an administrator who may not have the
-    /// account's tokens: there is a new one all the same.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn refresh(
-        &mut self,
-        account: &AccountName,
-        patience: Patience,
-    ) -> Result<Option<Token>, ClientError> {
-        self.call(Call::refresh(account, patience, &self.deadlines))
-            .and_then(exchange::refreshed)
     }
 
     /// Reports that an API refused `token`, and gives a newer one. `None` for a peer that may report tokens of
@@ -120,24 +145,6 @@ impl BlockingClient {
     ) -> Result<Option<Token>, ClientError> {
         self.call(Call::reject(account, token, patience, &self.deadlines))
             .and_then(exchange::refreshed)
-    }
-
-    /// The status of one account, or of all this peer may see.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn status(
-        &mut self,
-        account: Option<&AccountName>,
-    ) -> Result<Vec<AccountStatus>, ClientError> {
-        let mut pages = Pages::new();
-        loop {
-            let call = Call::status(account, pages.after(), &self.deadlines);
-            match pages.add(self.call(call).and_then(exchange::status)?)? {
-                Ok(all) => return Ok(all),
-                Err(more) => pages = more,
-            }
-        }
     }
 
     /// The accounts this peer may see.
@@ -185,15 +192,6 @@ impl BlockingClient {
         self.call(call).and_then(exchange::refusal)
     }
 
-    /// One part of the daemon's metrics as Prometheus text; `after` is where the part before said to go on.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn metrics(&mut self, after: Option<MetricsCursor>) -> Result<MetricsPage, ClientError> {
-        self.call(Call::metrics(after, &self.deadlines))
-            .and_then(exchange::metrics)
-    }
-
     /// What the daemon sees of this process, and what it may do.
     ///
     /// # Errors
@@ -201,51 +199,6 @@ impl BlockingClient {
     pub fn whoami(&mut self) -> Result<Whoami, ClientError> {
         self.call(Call::whoami(&self.deadlines))
             .and_then(exchange::whoami)
-    }
-
-    /// Makes the daemon read its configuration again, and gives the daemon's sentence about it.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn reload(&mut self) -> Result<String, ClientError> {
-        self.call(Call::reload(&self.deadlines))
-            .and_then(exchange::done)
-    }
-
-    /// Gives the daemon a credential to keep, and returns the daemon's sentence about it.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn login(
-        &mut self,
-        account: &AccountName,
-        secret: LoginSecret,
-    ) -> Result<String, ClientError> {
-        self.call(Call::login(account, secret, &self.deadlines))
-            .and_then(exchange::done)
-    }
-
-    /// Deletes what the daemon stores for an account, and returns the daemon's sentence about it.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn forget(&mut self, account: &AccountName) -> Result<String, ClientError> {
-        self.call(Call::forget(account, &self.deadlines))
-            .and_then(exchange::done)
-    }
-
-    /// Makes the daemon look whether all is well with one account, or with all this peer may see, a page at a time; the first page is
-    /// about the daemon as a whole, too. No attempt is spent.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn diagnose(
-        &mut self,
-        account: Option<&AccountName>,
-        after: Option<AccountName>,
-    ) -> Result<DiagnosisPage, ClientError> {
-        self.call(Call::diagnose(account, after, &self.deadlines))
-            .and_then(exchange::diagnosis)
     }
 
     /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
@@ -257,10 +210,14 @@ impl BlockingClient {
     /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
     /// the first thing that the watch tells.
     pub fn watch(&self, options: &WatchOptions) -> Result<BlockingWatch, ClientError> {
-        BlockingWatch::open(&self.path, &self.deadlines, options)
+        BlockingWatch::open(&self.place.path()?, &self.deadlines, options)
     }
 
-    fn call(&mut self, call: Call) -> Result<Response, ClientError> {
+    pub(crate) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
+    }
+
+    pub(crate) fn call(&mut self, call: Call) -> Result<Response, ClientError> {
         self.last_id += 1;
         let frame = ClientFrame {
             id: RequestId(self.last_id),
@@ -269,31 +226,57 @@ impl BlockingClient {
         let begun = clock::now();
         let deadline = Deadline::of(begun, call.limit);
         let greeting = Deadline::of(begun, call.greeting.min(call.limit));
+        let mut restart = Restart::new(self.waits_for_start, call.greeting.min(call.limit));
         loop {
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => Connection::open(&self.path, self.deadlines.connect.min(greeting.left()?))?,
+            let had_worked = self.connection.as_ref().is_some_and(|it| it.greeted);
+            let answered = self.attempt(&frame, call.repeatable, greeting, deadline);
+            let Failure { error, sent } = match answered.map(|answer| restart.refused(answer)) {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => Failure { error, sent: false },
+                Err(failure) => failure,
             };
-            let has_worked = connection.greeted;
-            // A request that must not be sent twice is not left in the socket of a daemon that may come up
-            // after we gave up.
-            let with_greeting = !has_worked && call.repeatable;
-            let exchanged = match has_worked {
-                true => Ok(()),
-                false => connection.greet(with_greeting.then_some(&frame), greeting, &self.path),
-            };
-            match exchanged.and_then(|()| connection.exchange(&frame, with_greeting, deadline)) {
-                Ok(response) => {
-                    self.connection = Some(connection);
-                    return Ok(response);
-                }
-                // A connection we kept may have died since, as when the daemon was restarted.
-                Err(Failure {
-                    error: ClientError::Lost { .. },
-                    sent,
-                }) if has_worked && (call.repeatable || !sent) => {}
-                Err(failure) => return Err(failure.error),
+            if sent && !call.repeatable {
+                return Err(error);
+            }
+            // A connection we kept may have died since, as when the daemon was restarted.
+            if had_worked && matches!(error, ClientError::Lost { .. }) {
+                continue;
+            }
+            match restart.pause(&error) {
+                Some(pause) => std::thread::sleep(pause),
+                None => return Err(error),
             }
         }
+    }
+
+    /// Sends a request once, over the connection that is there or a new one.
+    fn attempt(
+        &mut self,
+        frame: &ClientFrame,
+        repeatable: bool,
+        greeting: Deadline,
+        deadline: Deadline,
+    ) -> Result<Response, Failure> {
+        let unsent = |error| Failure { error, sent: false };
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open(greeting).map_err(unsent)?,
+        };
+        // A request that must not be sent twice is not left in the socket of a daemon that may come up
+        // after we gave up.
+        let with_greeting = !connection.greeted && repeatable;
+        if !connection.greeted {
+            connection.greet(with_greeting.then_some(frame), greeting, &self.path)?;
+        }
+        let response = connection.exchange(frame, with_greeting, deadline)?;
+        self.connection = Some(connection);
+        Ok(response)
+    }
+
+    fn open(&mut self, deadline: Deadline) -> Result<Connection, ClientError> {
+        if let Place::Found = self.place {
+            self.path = self.place.path()?;
+        }
+        Connection::open(&self.path, self.deadlines.connect.min(deadline.left()?))
     }
 }

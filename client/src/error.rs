@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_proto::{Fault, WireError};
+use tokend_proto::{Fault, FaultCode, NameError, WireError};
 
 use crate::start::{self, Units};
 
@@ -76,6 +76,9 @@ pub enum ClientError {
     /// The daemon reads too slowly for what this client sends; nothing was sent.
     #[error("too many requests wait to be sent to tokend")]
     Congested,
+    /// What was given as the name of an account can be none.
+    #[error(transparent)]
+    Name(#[from] NameError),
 }
 
 impl ClientError {
@@ -110,21 +113,7 @@ impl ClientError {
                 io::ErrorKind::PermissionDenied => {
                     "the socket's mode keeps you out; join the group it belongs to (ls -l shows it)"
                 }
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    return Some(match start::units() {
-                        Units::System => {
-                            "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET; \
-                             if it does not start, tokenctl doctor says why"
-                        }
-                        Units::User => {
-                            "start the daemon (systemctl --user start tokend), or check --socket and TOKEND_SOCKET; \
-                             if it does not start, tokenctl doctor says why"
-                        }
-                        Units::None => {
-                            "start the daemon (run tokend), or check --socket and TOKEND_SOCKET"
-                        }
-                    });
-                }
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => how_to_be_reached(),
                 io::ErrorKind::TimedOut => return Some(start::how_to_look()),
                 _ => "check the path and whether the daemon runs (systemctl status tokend)",
             },
@@ -140,6 +129,7 @@ impl ClientError {
                 "try again or allow more time; the daemon may be overloaded or stopped: tokenctl doctor looks"
             }
             Self::Congested => "send fewer requests at once",
+            Self::Name(_) => "name an account as the daemon's configuration does",
         })
     }
 
@@ -148,6 +138,22 @@ impl ClientError {
         match self {
             Self::Fault(fault) => fault.retry_after_ms.map(Duration::from_millis),
             _ => None,
+        }
+    }
+
+    /// Whether it is over as soon as a daemon is there: nobody listens, or the one that did stops.
+    pub(crate) fn passes_with_a_start(&self) -> bool {
+        match self {
+            Self::NoSocket { .. } | Self::Lost { .. } => true,
+            Self::NotReachable { path, source } => {
+                let is_absent = matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                );
+                is_absent && !is_no_socket(path)
+            }
+            Self::Fault(fault) => fault.code == FaultCode::Draining,
+            _ => false,
         }
     }
 
@@ -177,6 +183,21 @@ impl ClientError {
 impl From<WireError> for ClientError {
     fn from(error: WireError) -> Self {
         Self::protocol(error.to_string())
+    }
+}
+
+/// What to do where nobody listens.
+fn how_to_be_reached() -> &'static str {
+    match start::units() {
+        Units::System => {
+            "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET; \
+             if it does not start, tokenctl doctor says why"
+        }
+        Units::User => {
+            "start the daemon (systemctl --user start tokend), or check --socket and TOKEND_SOCKET; \
+             if it does not start, tokenctl doctor says why"
+        }
+        Units::None => "start the daemon (run tokend), or check --socket and TOKEND_SOCKET",
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, DiagnosisPage, LoginSecret,
     MetricsCursor, MetricsPage, OLDEST, Request, RequestId, Response, SecretText, ServerFrame,
-    Token, VERSION, Whoami,
+    VERSION, Whoami,
 };
 
 use crate::options::millis;
-use crate::{ClientError, Deadlines, GetOptions, Patience};
+use crate::{ClientError, Deadlines, GetOptions, Patience, Token};
 
 /// The id of the greeting; requests count from 1.
 pub(crate) const HELLO: RequestId = RequestId(0);
@@ -245,7 +245,7 @@ pub(crate) fn welcomed(frame: ServerFrame) -> Result<(), ClientError> {
 
 pub(crate) fn token(response: Response) -> Result<Token, ClientError> {
     match response {
-        Response::Token(token) => Ok(token),
+        Response::Token(token) => Ok(token.into()),
         other => Err(unexpected(other, "a token")),
     }
 }
@@ -253,7 +253,7 @@ pub(crate) fn token(response: Response) -> Result<Token, ClientError> {
 /// The new token, or `None` for a peer that may cause one but not have it.
 pub(crate) fn refreshed(response: Response) -> Result<Option<Token>, ClientError> {
     match response {
-        Response::Token(token) => Ok(Some(token)),
+        Response::Token(token) => Ok(Some(token.into())),
         Response::Done { .. } => Ok(None),
         other => Err(unexpected(other, "a token")),
     }

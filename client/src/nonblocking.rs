@@ -8,15 +8,14 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ApiLine, DiagnosisPage, LoginSecret, MetricsCursor,
-    MetricsPage, Response, SecretText, Token, Whoami,
-};
+use tokend_proto::{AccountLine, AccountName, ApiLine, Response, SecretText, Whoami};
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::exchange::{self, Call, Pages};
-use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, WatchOptions};
+use crate::place::Place;
+use crate::restart::Restart;
+use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, Token, WatchOptions};
 
 pub use link::MAX_IN_FLIGHT;
 use link::{Failure, Link};
@@ -33,7 +32,8 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Shared {
-    path: SocketPath,
+    place: Place,
+    waits_for_start: bool,
     deadlines: Deadlines,
     turns: Semaphore,
     link: Mutex<Option<Arc<Link>>>,
@@ -58,15 +58,47 @@ impl Client {
         deadlines: Deadlines,
     ) -> Result<Self, ClientError> {
         let link = Arc::new(Link::open(path, deadlines.connect).await?);
+        let place = Place::Fixed(path.clone());
+        Ok(Self::of(place, false, deadlines, Some(link)))
+    }
+
+    /// A client for a daemon that need not be there yet: it is looked for, as [`SocketPath::find`] does, and waited for
+    /// when a request needs it. It can be made outside a runtime.
+    ///
+    /// Where a request finds no daemon, or one that is being restarted, it tries again until its own deadline.
+    pub fn lazy() -> Self {
+        Self::lazy_with(None, Deadlines::default())
+    }
+
+    /// The same, with a socket and deadlines of the caller's choice.
+    pub fn lazy_with(path: Option<SocketPath>, deadlines: Deadlines) -> Self {
+        Self::of(Place::of(path), true, deadlines, None)
+    }
+
+    fn of(
+        place: Place,
+        waits_for_start: bool,
+        deadlines: Deadlines,
+        link: Option<Arc<Link>>,
+    ) -> Self {
         let shared = Shared {
-            path: path.clone(),
+            place,
+            waits_for_start,
             deadlines,
             turns: Semaphore::new(MAX_IN_FLIGHT),
-            link: Mutex::new(Some(link)),
+            link: Mutex::new(link),
         };
-        Ok(Self {
+        Self {
             shared: Arc::new(shared),
-        })
+        }
+    }
+
+    /// An access token of the account of this name, as [`GetOptions::new`] asks for it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a [`ClientError::Fault`] carries the daemon's reason.
+    pub async fn token(&self, account: &str) -> Result<Token, ClientError> {
+        self.get(&GetOptions::new(account.parse()?)).await
     }
 
     /// An access token that is good for what `options` demand.
@@ -77,21 +109,6 @@ impl Client {
         self.call(Call::get(options, self.deadlines()))
             .await
             .and_then(exchange::token)
-    }
-
-    /// A new access token even though the old one may be good, within the rate limit. `None` for an administrator who may not have the
-    /// account's tokens: there is a new one all the same.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn refresh(
-        &self,
-        account: &AccountName,
-        patience: Patience,
-    ) -> Result<Option<Token>, ClientError> {
-        self.call(Call::refresh(account, patience, self.deadlines()))
-            .await
-            .and_then(exchange::refreshed)
     }
 
     /// Reports that an API refused `token`, and gives a newer one. `None` for a peer that may report tokens of
@@ -108,24 +125,6 @@ impl Client {
         self.call(Call::reject(account, token, patience, self.deadlines()))
             .await
             .and_then(exchange::refreshed)
-    }
-
-    /// The status of one account, or of all this peer may see.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn status(
-        &self,
-        account: Option<&AccountName>,
-    ) -> Result<Vec<AccountStatus>, ClientError> {
-        let mut pages = Pages::new();
-        loop {
-            let call = Call::status(account, pages.after(), self.deadlines());
-            match pages.add(self.call(call).await.and_then(exchange::status)?)? {
-                Ok(all) => return Ok(all),
-                Err(more) => pages = more,
-            }
-        }
     }
 
     /// The accounts this peer may see.
@@ -173,16 +172,6 @@ impl Client {
         self.call(call).await.and_then(exchange::refusal)
     }
 
-    /// One part of the daemon's metrics as Prometheus text; `after` is where the part before said to go on.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn metrics(&self, after: Option<MetricsCursor>) -> Result<MetricsPage, ClientError> {
-        self.call(Call::metrics(after, self.deadlines()))
-            .await
-            .and_then(exchange::metrics)
-    }
-
     /// What the daemon sees of this process, and what it may do.
     ///
     /// # Errors
@@ -191,55 +180,6 @@ impl Client {
         self.call(Call::whoami(self.deadlines()))
             .await
             .and_then(exchange::whoami)
-    }
-
-    /// Makes the daemon read its configuration again, and gives the daemon's sentence about it.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn reload(&self) -> Result<String, ClientError> {
-        self.call(Call::reload(self.deadlines()))
-            .await
-            .and_then(exchange::done)
-    }
-
-    /// Gives the daemon a credential to keep, and returns the daemon's sentence about it.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn login(
-        &self,
-        account: &AccountName,
-        secret: LoginSecret,
-    ) -> Result<String, ClientError> {
-        self.call(Call::login(account, secret, self.deadlines()))
-            .await
-            .and_then(exchange::done)
-    }
-
-    /// Deletes what the daemon stores for an account, and returns the daemon's sentence about it.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn forget(&self, account: &AccountName) -> Result<String, ClientError> {
-        self.call(Call::forget(account, self.deadlines()))
-            .await
-            .and_then(exchange::done)
-    }
-
-    /// Makes the daemon look whether all is well with one account, or with all this peer may see, a page at a time; the first page is
-    /// about the daemon as a whole, too. No attempt is spent.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub async fn diagnose(
-        &self,
-        account: Option<&AccountName>,
-        after: Option<AccountName>,
-    ) -> Result<DiagnosisPage, ClientError> {
-        self.call(Call::diagnose(account, after, self.deadlines()))
-            .await
-            .and_then(exchange::diagnosis)
     }
 
     /// Watches an account: its token now, and each newer one as it comes, without a request for each. It has a connection of its own.
@@ -251,20 +191,21 @@ impl Client {
     /// [`ClientError::NotReachable`] and [`ClientError::Silent`]. Whether the caller may have the account's tokens is
     /// the first thing that the watch tells.
     pub async fn watch(&self, options: &WatchOptions) -> Result<Watch, ClientError> {
-        Watch::open(&self.shared.path, self.deadlines().connect, options).await
+        let path = self.shared.place.path()?;
+        Watch::open(&path, self.deadlines().connect, options).await
     }
 
-    fn deadlines(&self) -> &Deadlines {
+    pub(crate) fn deadlines(&self) -> &Deadlines {
         &self.shared.deadlines
     }
 
-    async fn call(&self, call: Call) -> Result<Response, ClientError> {
+    pub(crate) async fn call(&self, call: Call) -> Result<Response, ClientError> {
         let mut progress = Progress::default();
         let limit = call.limit;
-        match timeout(limit, self.shared.answer(&call, &mut progress)).await {
+        match timeout(limit, self.shared.answer_of_next(&call, &mut progress)).await {
             Ok(answered) => answered,
             Err(_elapsed) if progress.connecting => Err(ClientError::Silent {
-                path: self.shared.path.as_path().to_owned(),
+                path: self.shared.place.path()?.as_path().to_owned(),
                 limit,
             }),
             Err(_elapsed) => {
@@ -285,36 +226,56 @@ struct Progress {
 }
 
 impl Shared {
-    async fn answer(&self, call: &Call, progress: &mut Progress) -> Result<Response, ClientError> {
+    /// The answer of this daemon or, if the client waits for a start, of the next.
+    async fn answer_of_next(
+        &self,
+        call: &Call,
+        progress: &mut Progress,
+    ) -> Result<Response, ClientError> {
         // The semaphore is never closed.
         let _turn = self
             .turns
             .acquire()
             .await
             .map_err(|_| ClientError::Congested)?;
+        let mut restart = Restart::new(self.waits_for_start, call.greeting.min(call.limit));
+        loop {
+            let answered = self.answer(call, progress).await;
+            let Failure { error, sent } = match answered.map(|answer| restart.refused(answer)) {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => Failure { error, sent: false },
+                Err(failure) => failure,
+            };
+            if sent && !call.repeatable {
+                return Err(error);
+            }
+            match restart.pause(&error) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn answer(&self, call: &Call, progress: &mut Progress) -> Result<Response, Failure> {
         let link = self.link_for(call, progress).await?;
-        let Failure { error, sent } = match link.call(&call.request).await {
+        let failure = match link.call(&call.request).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
         // A connection we kept may have died since, as when the daemon was restarted.
-        if !matches!(error, ClientError::Lost { .. }) || (sent && !call.repeatable) {
-            return Err(error);
+        if !matches!(failure.error, ClientError::Lost { .. }) || (failure.sent && !call.repeatable)
+        {
+            return Err(failure);
         }
         let link = self.link_for(call, progress).await?;
-        link.call(&call.request)
-            .await
-            .map_err(|failure| failure.error)
+        link.call(&call.request).await
     }
 
-    async fn link_for(
-        &self,
-        call: &Call,
-        progress: &mut Progress,
-    ) -> Result<Arc<Link>, ClientError> {
+    async fn link_for(&self, call: &Call, progress: &mut Progress) -> Result<Arc<Link>, Failure> {
         progress.connecting = true;
-        let link = self.link(call.greeting).await?;
+        let link = self.link(call.greeting).await;
         progress.connecting = false;
+        let link = link.map_err(|error| Failure { error, sent: false })?;
         progress.used = Some(Arc::clone(&link));
         Ok(link)
     }
@@ -326,7 +287,7 @@ impl Shared {
             Some(link) if !link.is_closed() => Ok(Arc::clone(link)),
             _ => {
                 // Under the lock, so that only one of many tasks that lost the connection makes the next one.
-                let link = Arc::new(Link::open(&self.path, limit).await?);
+                let link = Arc::new(Link::open(&self.place.path()?, limit).await?);
                 *current = Some(Arc::clone(&link));
                 Ok(link)
             }

@@ -45,6 +45,12 @@ impl SocketPath {
         )
     }
 
+    /// Where the system's daemon listens, whether it is there or not.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn of_system() -> Self {
+        Self(SYSTEM.into())
+    }
+
     /// Whether it is below the caller's own runtime directory, and so belongs to the caller's own daemon.
     pub fn is_own(&self) -> bool {
         let named = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use tokend_proto::{AccountName, Fault, Request, RequestId, Response, ServerFrame, Token};
+use tokend_proto::{AccountName, Fault, Request, RequestId, Response, ServerFrame};
 
-use crate::ClientError;
 use crate::exchange::HELLO;
 use crate::options::millis;
+use crate::{ClientError, Token};
 
 /// What [`watch`](crate::BlockingClient::watch) asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl WatchEvent {
 
     fn of_response(response: Response) -> Result<Self, ClientError> {
         match response {
-            Response::Token(token) => Ok(Self::Token(token)),
+            Response::Token(token) => Ok(Self::Token(token.into())),
             Response::Retired { .. } => Ok(Self::Retired),
             Response::Unavailable(fault) => Ok(Self::Unavailable(fault)),
             Response::Fault(fault) => Err(fault.into()),

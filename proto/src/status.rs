@@ -1,7 +1,9 @@
 //! What the daemon tells about an account: state, token, rate limits, last attempt.
 //!
-//! Owns the shape of a status answer. It never carries a secret, and times are plain milliseconds so that every
-//! client formats them its own way.
+//! Owns the shape of a status answer. It never carries a secret. Its fields are plain milliseconds, as on the wire; its
+//! methods give durations and times.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +54,56 @@ pub struct AccountStatus {
     pub problem: Option<Fault>,
     /// How many requests wait for the attempt that is running.
     pub waiters: u32,
+}
+
+impl AccountStatus {
+    /// When its token expires, where known.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at_ms.and_then(time)
+    }
+
+    /// How long its token still lives, by the daemon's clock that counts suspend.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.remaining_ms.map(Duration::from_millis)
+    }
+
+    /// The whole lifetime the provider gave its token.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime_ms.map(Duration::from_millis)
+    }
+
+    /// When the daemon itself plans the next attempt.
+    pub fn next_attempt_at(&self) -> Option<SystemTime> {
+        self.next_attempt_at_ms.and_then(time)
+    }
+}
+
+impl PaceStatus {
+    /// One more attempt becomes allowed each time this passes.
+    pub fn period(&self) -> Duration {
+        Duration::from_millis(self.period_ms)
+    }
+
+    /// When the next attempt is allowed; `None` for a time that this machine cannot express.
+    pub fn next_at(&self) -> Option<SystemTime> {
+        time(self.next_at_ms)
+    }
+}
+
+impl LastAttempt {
+    /// When it began; `None` for a time that this machine cannot express.
+    pub fn at(&self) -> Option<SystemTime> {
+        time(self.at_ms)
+    }
+
+    /// How long it took.
+    pub fn duration(&self) -> Duration {
+        Duration::from_millis(self.duration_ms)
+    }
+}
+
+fn time(ms: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(ms))
 }
 
 numbered! {

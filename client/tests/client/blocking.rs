@@ -67,25 +67,29 @@ fn every_call_sends_its_request() {
         .min_validity(seconds(60))
         .wait(seconds(2))
         .timeout(seconds(3));
-    assert_eq!(client.get(&options).unwrap(), token("t"));
-    assert_eq!(client.refresh(&ads, patience).unwrap(), Some(token("t")));
+    assert_eq!(client.get(&options).unwrap(), token("t").into());
+    assert_eq!(
+        client.admin().refresh(&ads, patience).unwrap(),
+        Some(token("t").into())
+    );
     assert_eq!(
         client
             .reject(&ads, secret("old"), Patience::default())
             .unwrap(),
-        Some(token("t"))
+        Some(token("t").into())
     );
-    assert!(client.status(Some(&ads)).unwrap().is_empty());
+    assert!(client.admin().status(Some(&ads)).unwrap().is_empty());
     assert!(client.list().unwrap().is_empty());
     assert_eq!(client.whoami().unwrap(), whoami());
-    assert_eq!(client.reload().unwrap(), "done");
+    assert_eq!(client.admin().reload().unwrap(), "done");
     assert_eq!(
         client
+            .admin()
             .login(&ads, LoginSecret::Password(secret("pw")))
             .unwrap(),
         "done"
     );
-    assert_eq!(client.forget(&ads).unwrap(), "done");
+    assert_eq!(client.admin().forget(&ads).unwrap(), "done");
     let expected = [
         Request::Get {
             account: ads.clone(),
@@ -186,7 +190,7 @@ fn a_fault_arrives_whole_and_the_connection_stays() {
     assert_eq!(error.advice(), Some("wait"));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(250)));
     assert!(matches!(error, ClientError::Fault(found) if found == fault));
-    assert_eq!(client.get(&ads()).unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).unwrap(), token("t").into());
     assert_eq!(daemon.connections(), 1);
 }
 
@@ -266,7 +270,7 @@ fn a_daemon_that_never_greets_ends_at_the_deadline() {
     let mut client = BlockingClient::connect_with(&daemon.socket().into(), short()).unwrap();
     for said in [
         client.list().map(drop),
-        client.reload().map(drop),
+        client.admin().reload().map(drop),
         client.whoami().map(drop),
     ] {
         let error = said.unwrap_err();
@@ -319,13 +323,13 @@ fn what_must_not_be_made_twice_is_not_left_to_a_daemon_that_comes_up_later() {
     let brief = Patience::default().timeout(Duration::from_millis(100));
     let login = |client: &mut BlockingClient| {
         let entered = LoginSecret::Password(secret("typed"));
-        client.login(&name("ads"), entered).unwrap_err()
+        client.admin().login(&name("ads"), entered).unwrap_err()
     };
     let seen = [
         left_behind(login),
-        left_behind(|client| client.forget(&name("ads")).unwrap_err()),
-        left_behind(|client| client.reload().unwrap_err()),
-        left_behind(|client| client.refresh(&name("ads"), brief).unwrap_err()),
+        left_behind(|client| client.admin().forget(&name("ads")).unwrap_err()),
+        left_behind(|client| client.admin().reload().unwrap_err()),
+        left_behind(|client| client.admin().refresh(&name("ads"), brief).unwrap_err()),
         left_behind(|client| {
             let reported = client.reject(&name("ads"), secret("t"), brief);
             reported.unwrap_err()
@@ -448,7 +452,7 @@ fn a_kept_connection_that_died_is_made_again() {
     let daemon = FakeDaemon::start(|_, _| Act::ReplyAndClose(Response::Token(token("t"))));
     let mut client = client(&daemon);
     for _ in 0..3 {
-        assert_eq!(client.get(&ads()).unwrap(), token("t"));
+        assert_eq!(client.get(&ads()).unwrap(), token("t").into());
     }
     assert_eq!((daemon.connections(), daemon.seen().len()), (3, 3));
 }
@@ -462,6 +466,7 @@ fn only_what_may_be_repeated_is_repeated() {
     let mut first = client(&daemon);
     first.get(&ads()).unwrap();
     let lost = first
+        .admin()
         .refresh(&name("ads"), Patience::default())
         .unwrap_err();
     assert!(matches!(lost, ClientError::Lost { .. }), "{lost}");
@@ -479,7 +484,7 @@ fn only_what_may_be_repeated_is_repeated() {
     second.get(&ads()).unwrap();
     assert_eq!(
         second.get(&ads()).unwrap(),
-        token("t"),
+        token("t").into(),
         "a get is sent once more"
     );
     assert_eq!(daemon.seen().len(), 3);

@@ -7,9 +7,12 @@
 )]
 
 mod blocking;
+mod dependencies;
 mod examples;
 mod fake;
+mod lazy;
 #[cfg(feature = "async")]
 mod nonblocking;
+mod source;
 mod tomorrow;
 mod watch;

@@ -54,34 +54,34 @@ async fn every_call_has_its_answer() {
         })
     });
     let client = client(&daemon).await;
-    let ads = name("ads");
+    let (admin, ads) = (client.admin(), name("ads"));
     assert_eq!(
         client.get(&GetOptions::new(ads.clone())).await.unwrap(),
-        token("t")
+        token("t").into()
     );
     assert_eq!(
-        client.refresh(&ads, Patience::default()).await.unwrap(),
-        Some(token("t"))
+        admin.refresh(&ads, Patience::default()).await.unwrap(),
+        Some(token("t").into())
     );
     assert_eq!(
         client
             .reject(&ads, secret("old"), Patience::default())
             .await
             .unwrap(),
-        Some(token("t"))
+        Some(token("t").into())
     );
-    assert!(client.status(None).await.unwrap().is_empty());
+    assert!(admin.status(None).await.unwrap().is_empty());
     assert!(client.list().await.unwrap().is_empty());
     assert_eq!(client.whoami().await.unwrap(), whoami());
-    assert_eq!(client.reload().await.unwrap(), "done");
+    assert_eq!(admin.reload().await.unwrap(), "done");
     assert_eq!(
-        client
+        admin
             .login(&ads, LoginSecret::RefreshToken(secret("rt")))
             .await
             .unwrap(),
         "done"
     );
-    assert_eq!(client.forget(&ads).await.unwrap(), "done");
+    assert_eq!(admin.forget(&ads).await.unwrap(), "done");
     let names: Vec<_> = daemon.seen().iter().map(Request::name).collect();
     assert_eq!(
         names,
@@ -166,8 +166,8 @@ async fn answers_may_overtake_each_other() {
     let client = client(&daemon).await;
     let options = ads();
     let (first, second) = tokio::join!(client.get(&options), client.get(&options));
-    assert_eq!(first.unwrap(), token("first"));
-    assert_eq!(second.unwrap(), token("second"));
+    assert_eq!(first.unwrap(), token("first").into());
+    assert_eq!(second.unwrap(), token("second").into());
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_dropped_call_does_not_disturb_the_others() {
         () = until(|| daemon.seen().len() == 1) => {}
     }
     held.store(false, Ordering::SeqCst);
-    assert_eq!(client.get(&options).await.unwrap(), token("t"));
+    assert_eq!(client.get(&options).await.unwrap(), token("t").into());
     assert_eq!(daemon.connections(), 1);
 }
 
@@ -210,7 +210,7 @@ async fn a_silent_daemon_ends_at_the_deadline_and_is_left() {
         matches!(error, ClientError::TimedOut { limit } if limit == Duration::from_millis(250)),
         "{error}"
     );
-    assert_eq!(client.get(&ads()).await.unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).await.unwrap(), token("t").into());
     assert_eq!(daemon.connections(), 2);
 }
 
@@ -245,7 +245,7 @@ async fn a_daemon_that_stops_talking_ends_every_call_at_its_deadline() {
         .await
         .unwrap_err();
     assert!(matches!(error, ClientError::Silent { .. }), "{error}");
-    let error = client.status(None).await.unwrap_err();
+    let error = client.admin().status(None).await.unwrap_err();
     assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 }
 
@@ -349,13 +349,14 @@ async fn a_lost_connection_is_made_again_and_only_gets_are_repeated() {
         _ => Act::Reply(Response::Token(token("t"))),
     });
     let client = client(&daemon).await;
-    assert_eq!(client.get(&ads()).await.unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).await.unwrap(), token("t").into());
     assert_eq!(
         client.get(&ads()).await.unwrap(),
-        token("t"),
+        token("t").into(),
         "sent once more on a new connection"
     );
     let lost = client
+        .admin()
         .refresh(&name("ads"), Patience::default())
         .await
         .unwrap_err();
@@ -365,7 +366,7 @@ async fn a_lost_connection_is_made_again_and_only_gets_are_repeated() {
         4,
         "a refresh that may have been processed is not sent again"
     );
-    assert_eq!(client.get(&ads()).await.unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).await.unwrap(), token("t").into());
     assert_eq!(daemon.connections(), 3);
 }
 

@@ -63,7 +63,7 @@ fn a_blocking_client_reads_answers_of_tomorrow_and_the_connection_goes_on() {
     assert!(is_unknown_kind(&error), "{error}");
     let error = client.get(&ads()).unwrap_err();
     assert!(is_told_whole(&error), "{error}");
-    assert_eq!(client.get(&ads()).unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).unwrap(), token("t").into());
     assert_eq!(daemon.connections(), 1);
 }
 
@@ -71,7 +71,7 @@ fn a_blocking_client_reads_answers_of_tomorrow_and_the_connection_goes_on() {
 fn a_blocking_client_speaks_version_1_with_a_daemon_of_0_1_0() {
     let daemon = daemon_of_0_1_0();
     let mut client = BlockingClient::connect(&daemon.socket().into()).unwrap();
-    assert_eq!(client.get(&ads()).unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).unwrap(), token("t").into());
 }
 
 #[cfg(feature = "async")]
@@ -83,7 +83,7 @@ async fn an_async_client_reads_answers_of_tomorrow_and_the_connection_goes_on() 
     assert!(is_unknown_kind(&error), "{error}");
     let error = client.get(&ads()).await.unwrap_err();
     assert!(is_told_whole(&error), "{error}");
-    assert_eq!(client.get(&ads()).await.unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).await.unwrap(), token("t").into());
     assert_eq!(daemon.connections(), 1);
 }
 
@@ -92,5 +92,5 @@ async fn an_async_client_reads_answers_of_tomorrow_and_the_connection_goes_on() 
 async fn an_async_client_speaks_version_1_with_a_daemon_of_0_1_0() {
     let daemon = daemon_of_0_1_0();
     let client = Client::connect(&daemon.socket().into()).await.unwrap();
-    assert_eq!(client.get(&ads()).await.unwrap(), token("t"));
+    assert_eq!(client.get(&ads()).await.unwrap(), token("t").into());
 }

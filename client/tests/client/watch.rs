@@ -41,10 +41,10 @@ fn daemon() -> FakeDaemon {
 
 fn events() -> [WatchEvent; 4] {
     [
-        WatchEvent::Token(token("one")),
+        WatchEvent::Token(token("one").into()),
         WatchEvent::Retired,
         WatchEvent::Unavailable(down()),
-        WatchEvent::Token(token("two")),
+        WatchEvent::Token(token("two").into()),
     ]
 }
 
@@ -73,7 +73,10 @@ fn a_blocking_watch_tells_each_event_and_stays_ended() {
 fn a_blocking_watch_in_which_nothing_happens_says_so_and_goes_on() {
     let daemon = FakeDaemon::answering(Response::Token(token("one")));
     let mut watch = blocking(&daemon).watch(&ads()).unwrap();
-    assert_eq!(watch.next().unwrap(), WatchEvent::Token(token("one")));
+    assert_eq!(
+        watch.next().unwrap(),
+        WatchEvent::Token(token("one").into())
+    );
     for _ in 0..2 {
         let nothing = watch.next_within(Duration::from_millis(20)).unwrap();
         assert_eq!(nothing, None);
@@ -85,7 +88,10 @@ fn a_blocking_watch_whose_connection_is_lost_is_not_made_again() {
     let daemon =
         FakeDaemon::start(|_, _| Act::RepliesAndClose(vec![Response::Token(token("one"))]));
     let mut watch = blocking(&daemon).watch(&ads()).unwrap();
-    assert_eq!(watch.next().unwrap(), WatchEvent::Token(token("one")));
+    assert_eq!(
+        watch.next().unwrap(),
+        WatchEvent::Token(token("one").into())
+    );
     for _ in 0..2 {
         assert!(matches!(watch.next(), Err(ClientError::Lost { .. })));
     }

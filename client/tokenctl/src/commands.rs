@@ -55,12 +55,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 
 fn metrics(socket: Option<&Path>) -> Result<(), Failure> {
     let mut client = connect(socket)?;
-    let mut page = client.metrics(None)?;
+    let mut page = client.admin().metrics(None)?;
     loop {
         output::print(page.text.as_bytes())?;
         match page.next {
             None => return Ok(()),
-            next => page = client.metrics(next)?,
+            next => page = client.admin().metrics(next)?,
         }
     }
 }
@@ -113,7 +113,7 @@ fn run_with_tokens(socket: Option<&Path>, options: &Exec) -> Result<(), Failure>
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
     let account = &options.account;
     let (mut client, patience) = connect_within(socket, patience(&options.patient))?;
-    let newer = client.refresh(account, patience)?;
+    let newer = client.admin().refresh(account, patience)?;
     tell_newer(account, newer.as_ref(), options.print)
 }
 
@@ -144,7 +144,7 @@ fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
     if let Shape::Live { interval } = options.shape {
         return watch::run(socket, options.account.as_ref(), interval);
     }
-    let accounts = connect(socket)?.status(options.account.as_ref())?;
+    let accounts = connect(socket)?.admin().status(options.account.as_ref())?;
     let now = clock::now();
     match (&options.account, accounts.as_slice()) {
         _ if options.shape == Shape::Json => output::print_json(&status::json(&accounts)),
@@ -205,7 +205,7 @@ fn show_caller(socket: Option<&Path>, options: &Whoami) -> Result<(), Failure> {
 }
 
 fn reload(socket: Option<&Path>) -> Result<(), Failure> {
-    let said = connect(socket)?.reload()?;
+    let said = connect(socket)?.admin().reload()?;
     output::note(&said);
     Ok(())
 }
@@ -230,7 +230,7 @@ fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
     };
     let mut client = connect(socket)?;
     trust::demand(&client)?;
-    let said = client.login(account, secret)?;
+    let said = client.admin().login(account, secret)?;
     output::note(&said);
     Ok(())
 }
@@ -253,16 +253,16 @@ fn forget(socket: Option<&Path>, options: &Forget) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    let said = connect(socket)?.forget(account)?;
+    let said = connect(socket)?.admin().forget(account)?;
     output::note(&said);
     Ok(())
 }
 
 fn tell_token(account: &AccountName, newer: &Token, print: bool) -> Result<(), Failure> {
-    let life = match newer.remaining_ms {
-        Some(ms) => format!(
+    let life = match newer.remaining {
+        Some(left) => format!(
             "good for {}",
-            words::duration(Duration::from_millis(ms / 1000 * 1000))
+            words::duration(Duration::from_secs(left.as_secs()))
         ),
         None => "without a stated end".to_owned(),
     };

@@ -76,7 +76,7 @@ fn daemon(
     let mut findings = Vec::new();
     let mut after = None;
     for _ in 0..MOST_PAGES {
-        match client.diagnose(account, after) {
+        match client.admin().diagnose(account, after) {
             Ok(page) => {
                 findings.extend(page.findings.into_iter().map(local_finding));
                 after = page.next;
@@ -102,7 +102,7 @@ fn daemon(
             "name one: tokenctl doctor ACCOUNT",
         ));
     }
-    match client.status(account) {
+    match client.admin().status(account) {
         Ok(accounts) => findings.extend(states(&accounts)),
         Err(error) => findings.extend(refused(&error, absence)),
     }

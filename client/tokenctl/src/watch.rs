@@ -157,5 +157,5 @@ fn ask(
         Some(connected) => connected,
         None => BlockingClient::connect(&SocketPath::find(socket)?)?,
     };
-    client.insert(connected).status(account)
+    client.insert(connected).admin().status(account)
 }

@@ -3,7 +3,7 @@
 //! Owns how `4 min 10 s` reads, how long a duration on the command line may be, and that no text moves a cursor. The caller passes the
 //! clock and the time zone.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -79,6 +79,12 @@ pub(crate) fn rfc3339(ms: u64) -> Option<String> {
     Timestamp::from_second(seconds)
         .ok()
         .map(|time| time.to_string())
+}
+
+/// A time as RFC 3339 writes it, in whole seconds.
+pub(crate) fn rfc3339_of(time: SystemTime) -> Option<String> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    rfc3339(u64::try_from(since.as_millis()).ok()?)
 }
 
 /// The local time of day.

@@ -150,11 +150,11 @@ pub fn after_reloads(
     more: usize,
 ) -> anyhow::Result<Reloaded> {
     for _ in 0..SETTLING {
-        client.reload()?;
+        client.admin().reload()?;
     }
     let settled = memory(daemon.pid(), "VmRSS:")?;
     for _ in 0..more {
-        client.reload()?;
+        client.admin().reload()?;
     }
     let last = memory(daemon.pid(), "VmRSS:")?;
     Ok(Reloaded { settled, last })

@@ -115,7 +115,7 @@ fn pinned(what: &'static str, here: usize, there: usize) -> anyhow::Result<Figur
 }
 
 /// The bytes of one `get` over the connection, and those of its answer.
-fn frames(options: &GetOptions, token: Token) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+fn frames(options: &GetOptions, token: tokend_client::Token) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let (mut asked, mut answered) = (Vec::new(), Vec::new());
     let request = Request::Get {
         account: options.account.clone(),
@@ -125,7 +125,15 @@ fn frames(options: &GetOptions, token: Token) -> anyhow::Result<(Vec<u8>, Vec<u8
     };
     let id = RequestId(1);
     encode(&ClientFrame { id, request }, &mut asked)?;
-    let response = Response::Token(token);
+    let response = Response::Token(Token {
+        access_token: token.access_token,
+        token_type: token.token_type,
+        // Whatever they are, they take as many bytes.
+        expires_at_ms: token.expires_at.map(|_| 0),
+        remaining_ms: token.remaining.map(|_| 0),
+        scope: token.scope,
+        grant: token.grant,
+    });
     encode(&ServerFrame { id, response }, &mut answered)?;
     Ok((asked, answered))
 }

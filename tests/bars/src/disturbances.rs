@@ -172,7 +172,10 @@ fn refresh(place: &Place, name: &str) -> anyhow::Result<()> {
     let patience = Patience::default().timeout(Duration::from_secs(10));
     let mut client = BlockingClient::connect(&SocketPath::from(place.site.socket()))?;
     // The attempt fails, as it should.
-    anyhow::ensure!(client.refresh(&account, patience).is_err(), "{name} works");
+    anyhow::ensure!(
+        client.admin().refresh(&account, patience).is_err(),
+        "{name} works"
+    );
     Ok(())
 }
 

@@ -119,7 +119,7 @@ fn table(site: &Site, simulator: &Simulator, out: &mut impl Write) -> anyhow::Re
     for account in simulator.accounts() {
         let name: AccountName = account.name.parse()?;
         let token = client.get(&GetOptions::new(name.clone()));
-        let status = client.status(Some(&name))?.into_iter().next();
+        let status = client.admin().status(Some(&name))?.into_iter().next();
         let pace = status
             .map(|status| pace(&status.attempts))
             .unwrap_or_default();
@@ -147,10 +147,7 @@ fn shortened(token: &Token) -> String {
 }
 
 fn remaining(token: &Token) -> String {
-    token.remaining_ms.map_or_else(
-        || "unknown".to_owned(),
-        |ms| words(Duration::from_millis(ms)),
-    )
+    token.remaining.map_or_else(|| "unknown".to_owned(), words)
 }
 
 fn pace(pace: &PaceStatus) -> String {

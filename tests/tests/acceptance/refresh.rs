@@ -81,7 +81,7 @@ fn status(stage: &Stage) -> AccountStatus {
     let path = SocketPath::from(stage.site.socket());
     let name: AccountName = "it".parse().unwrap();
     let mut client = BlockingClient::connect(&path).unwrap();
-    client.status(Some(&name)).unwrap().remove(0)
+    client.admin().status(Some(&name)).unwrap().remove(0)
 }
 
 /// When a token is no longer handed out, since the Unix epoch: five seconds before it expires, or a tenth of its lifetime if that is less.

@@ -237,6 +237,5 @@ fn is_absent(path: &Path) -> bool {
 
 /// When a token that has just come ends.
 pub(super) fn ends(token: &Token, now: Duration) -> Option<Duration> {
-    let left = token.remaining_ms.map(Duration::from_millis);
-    left.map(|left| now.saturating_add(left))
+    token.remaining.map(|left| now.saturating_add(left))
 }

@@ -4,6 +4,8 @@
 //! its scheme (git 2.46 and later), else a user name with the token as password. `erase` reports the very token that the server refused;
 //! `store` does nothing, since the daemon has the token.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tokend_client::{SecretText, Token};
 use zeroize::Zeroizing;
 
@@ -136,7 +138,9 @@ impl<'q> Question<'q> {
     fn reply(&self, token: &Token, user: Option<&str>) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let scheme = token::scheme(token)?;
         let secret = token.access_token.expose();
-        let expiry = token.expires_at_ms.map(|ms| (ms / 1000).to_string());
+        let since = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
+        let expiry = token.expires_at.and_then(since);
+        let expiry = expiry.map(|since| since.as_secs().to_string());
         let expiry = expiry
             .as_deref()
             .map(|end| ["password_expiry_utc=", end, "\n"]);
@@ -184,14 +188,14 @@ mod tests {
         "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=git.example.com\n";
 
     fn token(token_type: &str) -> Token {
-        Token {
+        Token::from(tokend_proto::Token {
             access_token: SecretText::new("hunter2").unwrap(),
             token_type: token_type.to_owned(),
             expires_at_ms: Some(1_790_000_000_999),
             remaining_ms: Some(1),
             scope: None,
             grant: 1,
-        }
+        })
     }
 
     fn reply(question: &str, token_type: &str, user: Option<&str>) -> Result<String, Failure> {

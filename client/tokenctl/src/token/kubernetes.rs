@@ -63,7 +63,7 @@ pub(super) fn text(token: &Token) -> Result<Zeroizing<Vec<u8>>, Failure> {
         kind: "ExecCredential",
         status: Status {
             token: token.access_token.expose(),
-            expiration_timestamp: token.expires_at_ms.and_then(words::rfc3339),
+            expiration_timestamp: token.expires_at.and_then(words::rfc3339_of),
         },
     })
 }

@@ -153,7 +153,7 @@ impl Runner {
             .args(arguments)
             .env("ACCESS_TOKEN", token.access_token.expose())
             .env("TOKEND_ACCOUNT", self.account.as_str());
-        match token.expires_at_ms.and_then(words::rfc3339) {
+        match token.expires_at.and_then(words::rfc3339_of) {
             Some(at) => command.env("TOKEND_EXPIRES_AT", at),
             None => command.env_remove("TOKEND_EXPIRES_AT"),
         };

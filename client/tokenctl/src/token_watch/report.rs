@@ -64,7 +64,7 @@ impl Report {
             Form::Json => output::print_json(&Line {
                 access_token: Some(token.access_token.expose()),
                 token_type: Some(token::json_type(token)),
-                expires_at: Some(token.expires_at_ms.and_then(words::rfc3339)),
+                expires_at: Some(token.expires_at.and_then(words::rfc3339_of)),
                 ..self.line("token")
             }),
         }

@@ -5,8 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
-use tokend_client::{Fault, FaultCode, Token};
-use tokend_proto::{Request, Response};
+use tokend_proto::{Fault, FaultCode, Request, Response, Token};
 
 use crate::fake::{Act, FakeDaemon, secret, token};
 use crate::run::{Ended, TOKEN, bare_command, tokenctl};

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokend_client::{Fault, FaultCode, Token};
-use tokend_proto::{Request, Response};
+use tokend_proto::{Fault, FaultCode, Request, Response, Token};
 
 use crate::fake::{Act, FakeDaemon, secret, token};
 use crate::run::{Ended, TOKEN, bare, ended};

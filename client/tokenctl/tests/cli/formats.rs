@@ -10,8 +10,7 @@ use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokend_client::Token;
-use tokend_proto::Response;
+use tokend_proto::{Response, Token};
 
 use crate::fake::{FakeDaemon, secret, token};
 use crate::run::{Ended, TOKEN, bare_command, ended, tokenctl};

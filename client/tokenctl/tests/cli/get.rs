@@ -2,8 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use tokend_client::{AccountLine, Token};
-use tokend_proto::{AccountsPage, Request, Response};
+use tokend_proto::{AccountLine, AccountsPage, Request, Response, Token};
 
 use crate::fake::{FakeDaemon, name, secret, token};
 use crate::run::{Ended, TOKEN, tokenctl};

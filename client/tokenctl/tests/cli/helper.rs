@@ -2,8 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use tokend_client::{AccountName, ApiLine, Fault, FaultCode, Token};
-use tokend_proto::{ApisPage, Request, Response};
+use tokend_proto::{AccountName, ApiLine, ApisPage, Fault, FaultCode, Request, Response, Token};
 
 use crate::fake::{Act, FakeDaemon, name, secret, token};
 use crate::run::{Ended, TOKEN, bare, ended, tokenctl_with_input};

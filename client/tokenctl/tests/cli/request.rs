@@ -7,8 +7,7 @@ mod screen;
 
 use std::path::Path;
 
-use tokend_client::{ApiLine, Fault, FaultCode, Token};
-use tokend_proto::{ApisPage, Request, Response};
+use tokend_proto::{ApiLine, ApisPage, Fault, FaultCode, Request, Response, Token};
 
 use crate::api::{Api, Conversation};
 use crate::fake::{Act, FakeDaemon, name, secret, token};

@@ -1,0 +1,125 @@
+//! Administration of the daemon, async.
+//!
+//! Owns the requests that a program which only uses tokens never makes. They share the connection of the client.
+
+use tokend_proto::{
+    AccountName, AccountStatus, DiagnosisPage, LoginSecret, MetricsCursor, MetricsPage,
+};
+
+use crate::exchange::{self, Call, Pages};
+use crate::{Client, ClientError, Patience, Token};
+
+/// What an administrator asks of the daemon; see [`Client::admin`].
+#[derive(Debug, Clone)]
+pub struct Admin {
+    client: Client,
+}
+
+impl Client {
+    /// What administrators ask, over the same connection.
+    pub fn admin(&self) -> Admin {
+        Admin {
+            client: self.clone(),
+        }
+    }
+}
+
+impl Admin {
+    /// A new access token even though the old one may be good, within the rate limit. `None` for an administrator who may not have the
+    /// account's tokens: there is a new one all the same.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn refresh(
+        &self,
+        account: &AccountName,
+        patience: Patience,
+    ) -> Result<Option<Token>, ClientError> {
+        self.client
+            .call(Call::refresh(account, patience, self.client.deadlines()))
+            .await
+            .and_then(exchange::refreshed)
+    }
+
+    /// The status of one account, or of all this peer may see.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn status(
+        &self,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<AccountStatus>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::status(account, pages.after(), self.client.deadlines());
+            match pages.add(self.client.call(call).await.and_then(exchange::status)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// One part of the daemon's metrics as Prometheus text; `after` is where the part before said to go on.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn metrics(&self, after: Option<MetricsCursor>) -> Result<MetricsPage, ClientError> {
+        self.client
+            .call(Call::metrics(after, self.client.deadlines()))
+            .await
+            .and_then(exchange::metrics)
+    }
+
+    /// Makes the daemon read its configuration again, and gives the daemon's sentence about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn reload(&self) -> Result<String, ClientError> {
+        self.client
+            .call(Call::reload(self.client.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    /// Gives the daemon a credential to keep, and returns the daemon's sentence about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn login(
+        &self,
+        account: &AccountName,
+        secret: LoginSecret,
+    ) -> Result<String, ClientError> {
+        self.client
+            .call(Call::login(account, secret, self.client.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    /// Deletes what the daemon stores for an account, and returns the daemon's sentence about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn forget(&self, account: &AccountName) -> Result<String, ClientError> {
+        self.client
+            .call(Call::forget(account, self.client.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    /// Makes the daemon look whether all is well with one account, or with all this peer may see, a page at a time; the first page is
+    /// about the daemon as a whole, too. No attempt is spent.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn diagnose(
+        &self,
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+    ) -> Result<DiagnosisPage, ClientError> {
+        self.client
+            .call(Call::diagnose(account, after, self.client.deadlines()))
+            .await
+            .and_then(exchange::diagnosis)
+    }
+}

@@ -1,0 +1,52 @@
+//! Waiting for a daemon that is not there yet, or is being restarted.
+//!
+//! Owns which failures pass by themselves, and the pauses between two tries. It never sleeps itself.
+
+use std::time::{Duration, Instant};
+
+use tokend_proto::{FaultCode, Response};
+
+use crate::{ClientError, clock};
+
+/// A restart takes about this long, so it is the first pause.
+const FIRST: Duration = Duration::from_millis(10);
+
+/// A person who starts the daemon does not notice this pause, and a daemon that is away for long costs little.
+const LONGEST: Duration = Duration::from_millis(250);
+
+/// The patience of one call.
+#[derive(Debug)]
+pub(crate) struct Restart {
+    /// `None` for a client that tells at once that the daemon is away.
+    until: Option<Instant>,
+    pause: Duration,
+}
+
+impl Restart {
+    pub(crate) fn new(is_waited_for: bool, limit: Duration) -> Self {
+        // The clock may not be able to express more.
+        const MOST: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            until: is_waited_for.then(|| clock::now() + limit.min(MOST)),
+            pause: FIRST,
+        }
+    }
+
+    /// The fault in an answer of a daemon that stops, which has done nothing.
+    pub(crate) fn refused(&self, response: Response) -> Result<Response, ClientError> {
+        match response {
+            Response::Fault(fault) if self.until.is_some() && fault.code == FaultCode::Draining => {
+                Err(fault.into())
+            }
+            response => Ok(response),
+        }
+    }
+
+    /// How long to pause before the next try; `None` when there is none.
+    pub(crate) fn pause(&mut self, error: &ClientError) -> Option<Duration> {
+        let pause = self.pause;
+        let is_in_time = self.until? > clock::now().checked_add(pause)?;
+        self.pause = LONGEST.min(pause * 2);
+        (is_in_time && error.passes_with_a_start()).then_some(pause)
+    }
+}
