@@ -26,7 +26,7 @@ use tokend_client::AccountName;
 
 pub(crate) use exec::{Exec, Place};
 pub(crate) use get::Get;
-pub(crate) use helper::{Helper, Protocol};
+pub(crate) use helper::{Helper, Protocol, read_cargo};
 pub(crate) use integrate::Integrate;
 pub(crate) use keep::Keep;
 pub(crate) use logs::Logs;

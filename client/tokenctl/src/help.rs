@@ -51,6 +51,8 @@ Formats:
   json        {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\", \"daemon\"}: expires_at
               after RFC 3339, expires_in in seconds; null if unknown; daemon {\"socket\", \"uid\"} is the one that
               answered, uid the user who opened its socket (0 under systemd)
+  json-headers
+              {\"Authorization\": \"Bearer TOKEN\"}, for programs that run a command for the headers of their requests
   env         export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
   dotenv      ACCESS_TOKEN=TOKEN for a file of variables (systemd, Docker, dotenv), quoted only if it must be
   curl        a configuration for `curl -K -`: the token in the header, cookie or query parameter of its API
@@ -244,7 +246,19 @@ docker
       The token is the password of --user. docker passes no options; a script of another name can:
         exec tokenctl helper docker --account ads --user oauth2accesstoken \"$@\"
       Errors are on standard output too, with exit code 1. docker does not say that a token was refused: report
-      it with `tokenctl reject`.";
+      it with `tokenctl reject`.
+
+cargo Started by cargo under the name cargo-credential-tokenctl; its config.toml names it for a registry:
+        credential-provider = \"cargo-credential-tokenctl\"
+      (options: [\"cargo-credential-tokenctl\", \"--account\", \"ads\"]). `cargo login` and `logout` do nothing here.
+
+terraform
+      Started by terraform and tofu under the name terraform-credentials-tokenctl in ~/.terraform.d/plugins;
+      ~/.terraformrc names it: credentials_helper \"tokenctl\" {}
+
+keyring
+      Started by pip and uv under the name keyring, where such a link is in PATH, to get the password of an index:
+        keyring get URL USER, keyring --mode creds get URL";
 
 pub(crate) const DOCTOR: &str = "Check everything between you and a token, and say what to do";
 

@@ -4,10 +4,13 @@
 //! token that such an address cannot have is told loudly; about any other address nothing is said, so that the caller asks its next helper.
 
 mod caller;
+mod cargo;
 mod destination;
 mod docker;
 mod git;
+mod keyring;
 mod question;
+mod terraform;
 
 use std::path::Path;
 
@@ -21,5 +24,8 @@ pub(crate) fn run(socket: Option<&Path>, options: &Helper) -> Result<(), Failure
     match options.protocol {
         Protocol::Git => git::answer(&caller),
         Protocol::Docker => docker::answer(&caller),
+        Protocol::Cargo => cargo::answer(&caller),
+        Protocol::Terraform => terraform::answer(&caller),
+        Protocol::Keyring => keyring::answer(&caller),
     }
 }

@@ -6,6 +6,7 @@
 mod authorization;
 mod github;
 mod json;
+mod json_headers;
 mod kubernetes;
 mod parts;
 
@@ -28,6 +29,7 @@ pub(crate) enum Format {
     Plain,
     Header,
     Json,
+    JsonHeaders,
     Env,
     Dotenv,
     Curl,
@@ -63,6 +65,7 @@ impl Form {
                 Ok(line(&[&name, ": ", &prefix, secret]))
             }
             Format::Json => json::text(token, daemon),
+            Format::JsonHeaders => json_headers::text(token),
             Format::Env => {
                 let quoted = Zeroizing::new(secret.replace('\'', r"'\''"));
                 Ok(line(&["export ", &self.env_name, "='", &quoted, "'"]))

@@ -117,10 +117,12 @@ fn the_guide_leads_from_the_package_to_the_first_token() {
     assert_eq!(scene.sim.violations(), []);
     // The programs that others start by their own names.
     for helper in [
-        ["git-credential-tokenctl", "capability"],
-        ["docker-credential-tokenctl", "version"],
+        &["git-credential-tokenctl", "capability"][..],
+        &["docker-credential-tokenctl", "version"],
+        &["cargo-credential-tokenctl", "--cargo-plugin"],
+        &["terraform-credentials-tokenctl", "forget", "example.com"],
     ] {
-        let said = scene.machine.run_as(CLIENT, &helper).unwrap();
+        let said = scene.machine.run_as(CLIENT, helper).unwrap();
         assert_eq!(said.code, Some(0), "{said:?}");
     }
     // Root administers and gets no token.

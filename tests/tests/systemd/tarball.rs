@@ -29,10 +29,12 @@ fn the_tarballs_own_guide_leads_from_its_files_to_a_token() {
     assert_eq!(stage.sim.newest_access(IT), Some(token.clone()));
 
     for helper in [
-        ["git-credential-tokenctl", "capability"],
-        ["docker-credential-tokenctl", "version"],
+        &["git-credential-tokenctl", "capability"][..],
+        &["docker-credential-tokenctl", "version"],
+        &["cargo-credential-tokenctl", "--cargo-plugin"],
+        &["terraform-credentials-tokenctl", "forget", "example.com"],
     ] {
-        assert_eq!(machine.run(&helper).unwrap().code, Some(0), "{helper:?}");
+        assert_eq!(machine.run(helper).unwrap().code, Some(0), "{helper:?}");
     }
 
     // In the other place, with its drop-in.

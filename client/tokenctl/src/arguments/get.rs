@@ -28,10 +28,11 @@ pub(crate) struct Get {
 }
 
 /// Each format with its name on the command line.
-const FORMATS: [(&str, Format); 10] = [
+const FORMATS: [(&str, Format); 11] = [
     ("plain", Format::Plain),
     ("header", Format::Header),
     ("json", Format::Json),
+    ("json-headers", Format::JsonHeaders),
     ("env", Format::Env),
     ("dotenv", Format::Dotenv),
     ("curl", Format::Curl),

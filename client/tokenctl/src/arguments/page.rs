@@ -12,6 +12,14 @@ const DOCKER_PAGE: &str = concat!(
     "/man/docker-credential-tokenctl.1"
 );
 const GIT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/git-credential-tokenctl.1");
+const CARGO_PAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/man/cargo-credential-tokenctl.1"
+);
+const TERRAFORM_PAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/man/terraform-credentials-tokenctl.1"
+);
 
 #[test]
 fn the_page_has_the_whole_command_line_and_nothing_else() {
@@ -25,7 +33,7 @@ fn the_page_has_the_whole_command_line_and_nothing_else() {
 
 #[test]
 fn programs_that_show_man_pages_have_no_complaint() {
-    for page in [PAGE, GIT_PAGE, DOCKER_PAGE] {
+    for page in [PAGE, GIT_PAGE, DOCKER_PAGE, CARGO_PAGE, TERRAFORM_PAGE] {
         assert_eq!(complaints(Path::new(page)), "", "{page}");
     }
 }

@@ -94,6 +94,18 @@ impl fmt::Display for Destination {
     }
 }
 
+/// The places that a server's name may stand for: without a scheme it is https, or http on loopback.
+pub(super) fn named(server: &str) -> Vec<Destination> {
+    let (schemes, rest) = match server.split_once("://") {
+        Some((scheme, rest)) => (vec![scheme], rest),
+        None => (vec!["https", "http"], server),
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let made = schemes.into_iter();
+    made.filter_map(|scheme| Destination::new(scheme, authority, Some(path)))
+        .collect()
+}
+
 /// The one account whose addresses cover one of the destinations best.
 pub(super) fn find(apis: &[ApiLine], destinations: &[Destination]) -> Found {
     let targets: Vec<_> = destinations.iter().map(Destination::target).collect();
@@ -253,6 +265,34 @@ mod tests {
         ] {
             let made = Destination::new(scheme, authority, None);
             assert_eq!(made, None, "{scheme} {authority}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_a_scheme_may_be_either() {
+        for (server, expected) in [
+            (
+                "registry.example.com",
+                &[
+                    "https://registry.example.com/",
+                    "http://registry.example.com/",
+                ][..],
+            ),
+            (
+                "127.0.0.1:5000",
+                &["https://127.0.0.1:5000/", "http://127.0.0.1:5000/"],
+            ),
+            (
+                "https://index.docker.io/v1/",
+                &["https://index.docker.io/v1/"],
+            ),
+            ("http://[::1]:5000", &["http://[::1]:5000/"]),
+            ("ftp://registry.example.com", &[]),
+            ("user@registry.example.com", &[]),
+            ("", &[]),
+        ] {
+            let made: Vec<_> = named(server).iter().map(ToString::to_string).collect();
+            assert_eq!(made, expected, "{server}");
         }
     }
 }

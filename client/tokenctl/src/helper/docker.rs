@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::caller::Caller;
-use super::destination::{Destination, Found, several};
+use super::destination::{Found, named, several};
 use super::question;
 use crate::failure::{Exit, Failure};
 use crate::{clock, output, token, words};
@@ -61,7 +61,7 @@ struct Credential<'a> {
 fn get(caller: &Caller<'_>) -> Result<(), Failure> {
     let bytes = question::read()?;
     let server = std::str::from_utf8(&bytes).unwrap_or_default().trim();
-    let to = destinations(server);
+    let to = named(server);
     let mut client = caller.connect()?;
     let account = match (caller.account(&mut client, &to)?, to.first()) {
         (Found::Account(account), _) => account,
@@ -98,7 +98,7 @@ fn store(caller: &Caller<'_>) -> Result<(), Failure> {
             "let docker ask it",
         )
     })?;
-    let to = destinations(&entered.server_url);
+    let to = named(&entered.server_url);
     let mut client = caller.connect()?;
     match caller.account(&mut client, &to)? {
         Found::Account(_) => Ok(()),
@@ -110,53 +110,5 @@ fn store(caller: &Caller<'_>) -> Result<(), Failure> {
             ),
             "name another helper for it in credHelpers of docker's config.json, or add its address to the urls of an account",
         )),
-    }
-}
-
-/// The places that a registry's name may stand for: without a scheme it is https, or http on loopback.
-fn destinations(server: &str) -> Vec<Destination> {
-    let (schemes, rest) = match server.split_once("://") {
-        Some((scheme, rest)) => (vec![scheme], rest),
-        None => (vec!["https", "http"], server),
-    };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let made = schemes.into_iter();
-    made.filter_map(|scheme| Destination::new(scheme, authority, Some(path)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_registry_without_a_scheme_may_be_either() {
-        for (server, expected) in [
-            (
-                "registry.example.com",
-                &[
-                    "https://registry.example.com/",
-                    "http://registry.example.com/",
-                ][..],
-            ),
-            (
-                "127.0.0.1:5000",
-                &["https://127.0.0.1:5000/", "http://127.0.0.1:5000/"],
-            ),
-            (
-                "https://index.docker.io/v1/",
-                &["https://index.docker.io/v1/"],
-            ),
-            ("http://[::1]:5000", &["http://[::1]:5000/"]),
-            ("ftp://registry.example.com", &[]),
-            ("user@registry.example.com", &[]),
-            ("", &[]),
-        ] {
-            let made: Vec<_> = destinations(server)
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            assert_eq!(made, expected, "{server}");
-        }
     }
 }

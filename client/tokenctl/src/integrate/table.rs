@@ -15,6 +15,9 @@ pub(super) struct Consumer {
     pub(super) parts: &'static [(&'static str, &'static str)],
 }
 
+/// Where an account is told what its token is for.
+const CONFIGURATION: &str = "the daemon's configuration, unless the account's dialect says it";
+
 /// All of them, by name.
 pub(super) const TABLE: &[Consumer] = &[
     Consumer {
@@ -33,12 +36,48 @@ pub(super) const TABLE: &[Consumer] = &[
         )],
     },
     Consumer {
+        name: "cargo",
+        about: "crates of a registry that takes the token",
+        needs: "cargo 1.74 or newer; replace the name and the host, in both files alike",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://cargo.example.com\"\n",
+            ),
+            (
+                "~/.cargo/config.toml",
+                r#"[registries.example]
+index = "sparse+https://cargo.example.com/index/"
+credential-provider = "cargo-credential-tokenctl"
+"#,
+            ),
+        ],
+    },
+    Consumer {
         name: "claude-code",
         about: "Claude Code with the token as its API key",
         needs: "a token that lives longer than five minutes, since Claude Code keeps it so long",
         parts: &[(
             "~/.claude/settings.json",
             r#"{ "apiKeyHelper": "tokenctl get ACCOUNT --min-validity 5m" }
+"#,
+        )],
+    },
+    Consumer {
+        name: "claude-mcp",
+        about: "an MCP server that takes the token, in Claude Code",
+        needs: "a token that outlives the session, since Claude Code asks again only when it connects; replace the address",
+        parts: &[(
+            ".mcp.json",
+            r#"{
+  "mcpServers": {
+    "example": {
+      "type": "http",
+      "url": "https://mcp.example.com/",
+      "headersHelper": "tokenctl get ACCOUNT --format json-headers"
+    }
+  }
+}
 "#,
         )],
     },
@@ -72,6 +111,39 @@ pub(super) const TABLE: &[Consumer] = &[
   printf %s "$token" | docker login --username oauth2 --password-stdin registry.example.com
 "#,
         )],
+    },
+    Consumer {
+        name: "docker-helper",
+        about: "docker, podman and skopeo at a registry that takes the token as password",
+        needs: "podman and skopeo read it in ~/.config/containers/auth.json; replace the host, in both files alike",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://registry.example.com\"\n",
+            ),
+            (
+                "~/.docker/config.json",
+                r#"{ "credHelpers": { "registry.example.com": "tokenctl" } }
+"#,
+            ),
+        ],
+    },
+    Consumer {
+        name: "git",
+        about: "git at a server that takes the token",
+        needs: "nothing else; replace the host everywhere",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://git.example.com\"\n",
+            ),
+            (
+                "a shell",
+                r#"git config --global --replace-all credential.https://git.example.com.helper ''
+git config --global --add credential.https://git.example.com.helper tokenctl
+"#,
+            ),
+        ],
     },
     Consumer {
         name: "github-actions",
@@ -244,6 +316,22 @@ with urllib.request.urlopen(request) as answer:
         )],
     },
     Consumer {
+        name: "request",
+        about: "a request with the token, which reports a refusal and tries once more",
+        needs: "nothing else; replace the host everywhere",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://api.example.com\"\n",
+            ),
+            (
+                "a shell script",
+                r#"tokenctl request GET https://api.example.com/
+"#,
+            ),
+        ],
+    },
+    Consumer {
         name: "shell",
         about: "a shell script with the token in ACCESS_TOKEN",
         needs: "nothing else; replace the program",
@@ -269,6 +357,28 @@ After=tokend.socket
 ExecStart=tokenctl exec ACCOUNT -- /usr/local/bin/report
 ",
         )],
+    },
+    Consumer {
+        name: "terraform",
+        about: "Terraform and OpenTofu at a registry or a backend that takes the token",
+        needs: "a host that is the account's as a whole, which you replace; TF_LOG=warn shows why there is no token",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://terraform.example.com\"\n",
+            ),
+            (
+                "~/.terraformrc",
+                r#"credentials_helper "tokenctl" {}
+"#,
+            ),
+            (
+                "a shell",
+                r#"mkdir -p ~/.terraform.d/plugins &&
+  ln -sf "$(command -v terraform-credentials-tokenctl)" ~/.terraform.d/plugins/
+"#,
+            ),
+        ],
     },
     Consumer {
         name: "wget",

@@ -1,4 +1,8 @@
-//! `helper`: what the calling programs are told, by the protocols of git and docker.
+//! `helper`: what the calling programs are told, by the protocols of git and docker, and of cargo, terraform and keyring in files of their own.
+
+mod cargo;
+mod keyring;
+mod terraform;
 
 use std::os::unix::fs::symlink;
 
@@ -17,6 +21,9 @@ fn apis(asked: Option<&AccountName>) -> Response {
             &["https://git.example.com", "http://127.0.0.1:8080"][..],
         ),
         ("down", &["https://down.example.com"]),
+        ("busy", &["https://busy.example.com"]),
+        ("cookie", &["https://cookie.example.com"]),
+        ("part", &["https://part.example.com/team"]),
         ("one", &["https://both.example.com"]),
         ("two", &["https://both.example.com"]),
         ("unsaid", &[]),
@@ -44,6 +51,15 @@ fn daemon_with(granted: Token) -> FakeDaemon {
             Request::Get { account, .. } if account.as_str() == "down" => Response::Fault(
                 Fault::new(FaultCode::LoginRequired, "account down needs a login"),
             ),
+            Request::Get { account, .. } if account.as_str() == "busy" => Response::Fault(
+                Fault::new(FaultCode::TooBusy, "too many requests wait").retry_after(2_000),
+            ),
+            Request::Get { account, .. } if account.as_str() == "cookie" => {
+                Response::Token(Token {
+                    token_type: "cookie:session".into(),
+                    ..granted.clone()
+                })
+            }
             Request::Get { .. } | Request::Reject { .. } => Response::Token(granted.clone()),
             other => panic!("{other:?}"),
         })
@@ -234,6 +250,14 @@ fn mistakes_of_the_command_line_are_told_with_64() {
         assert_eq!((ended.code, ended.stdout.as_str()), (64, ""), "{words:?}");
     }
 }
+
+/// Why there is no token for an address that has an account: the address, the exit code of tokenctl, and what it says.
+const REASONS: [(&str, i32, &str); 4] = [
+    ("down.example.com", 79, "account down needs a login"),
+    ("busy.example.com", 75, "try again in 2 s"),
+    ("both.example.com", 78, "one and two"),
+    ("cookie.example.com", 78, "in the cookie `session`"),
+];
 
 const NOTHING: &str = "credentials not found in native keychain\n";
 

@@ -104,7 +104,7 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
         ),
         (
             &["get", "ads", "--format", "xml"],
-            "is not one of its choices\n  choose from: plain, header, json, env, dotenv, curl, netrc, xoauth2, kubernetes, github",
+            "is not one of its choices\n  choose from: plain, header, json, json-headers, env, dotenv, curl, netrc, xoauth2, kubernetes, github",
         ),
         (
             &["get", "ads", "--wait", "30"],

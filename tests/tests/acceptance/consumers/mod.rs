@@ -4,11 +4,12 @@
 //! fails, says so, and sends nothing. Every server refuses all tokens but the newest.
 
 mod cases;
+mod helpers;
 mod servers;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -35,13 +36,24 @@ struct End {
     says: &'static str,
 }
 
+/// The helpers that other programs start by these names.
+const LINKS: [&str; 4] = [
+    "cargo-credential-tokenctl",
+    "docker-credential-tokenctl",
+    "git-credential-tokenctl",
+    "terraform-credentials-tokenctl",
+];
+
 /// What tokenctl says, where the consumer passes it on.
 const ADVICE: &str = "tokenctl login it";
 
 impl Scene {
     fn new(server: Server) -> Self {
         let sim = Simulator::start(vec![account("it", Api::JwtApi)]).unwrap();
-        let lines = format!("{FAST}{ON_DEMAND}");
+        let port = server.port();
+        let lines = format!(
+            "{FAST}{ON_DEMAND}\n[account.it.api]\nurls = [\"http://127.0.0.1:{port}\", \"https://127.0.0.1:{port}\"]"
+        );
         let configuration = Configuration::of(&sim).everywhere(&lines).without_secrets();
         let site = Site::with(&configuration).unwrap();
         let daemon = site.start().unwrap();
@@ -54,7 +66,11 @@ impl Scene {
             _daemon: daemon,
             server,
         };
-        fs::create_dir(scene.home()).unwrap();
+        fs::create_dir_all(scene.home().join("bin")).unwrap();
+        let tokenctl = &scene.site.binaries().tokenctl;
+        for link in LINKS {
+            symlink(tokenctl, scene.home().join("bin").join(link)).unwrap();
+        }
         scene
     }
 
@@ -75,16 +91,28 @@ impl Scene {
     fn lines(&self, name: &str) -> String {
         let said = self.site.tokenctl(&["integrate", name, "it"]).unwrap();
         assert_eq!(exposed(&said.out), [], "{name}");
-        let url = format!("{}/", self.server.http());
+        let url = format!("{}/", self.server.url());
         said.line()
             .unwrap()
             .replace("https://api.example.com/", &url)
             + "\n"
     }
 
+    /// The texts for a consumer, without what belongs into the daemon's configuration, which the scene has.
+    fn parts(&self, name: &str) -> Vec<String> {
+        let lines = self.lines(name);
+        let (configuration, rest) = lines.split_once("\n\n").unwrap();
+        assert!(
+            configuration.starts_with("[account.it.api]\nurls = \"https://"),
+            "{configuration}"
+        );
+        let parts = rest.split("\n\n");
+        parts.map(|part| format!("{}\n", part.trim_end())).collect()
+    }
+
     /// A program that uses ACCESS_TOKEN.
     fn report(&self) -> String {
-        let url = self.server.http();
+        let url = self.server.url();
         let text = format!(
             "#!/bin/sh\nprintf 'header = \"Authorization: Bearer %s\"\\n' \"$ACCESS_TOKEN\" | curl -fsS -K - {url}/\n"
         );
@@ -97,7 +125,11 @@ impl Scene {
         let mut command = Command::new("bash");
         for name in std::env::vars().map(|(name, _)| name) {
             let lower = name.to_lowercase();
-            if lower.ends_with("_proxy") || lower.starts_with("npm_") || lower.starts_with("pip_") {
+            if lower.ends_with("_proxy")
+                || ["npm_", "pip_", "tf_"]
+                    .iter()
+                    .any(|start| lower.starts_with(start))
+            {
                 command.env_remove(name);
             }
         }
@@ -105,7 +137,14 @@ impl Scene {
             .args(["-c", script])
             .stdin(Stdio::null())
             .current_dir(self.home())
-            .env("PATH", format!("{}:{path}", tokenctl.display()))
+            .env(
+                "PATH",
+                format!(
+                    "{}:{}:{path}",
+                    tokenctl.display(),
+                    self.home().join("bin").display()
+                ),
+            )
             .env("HOME", self.home())
             .env("XDG_RUNTIME_DIR", self.home())
             .env("TOKEND_SOCKET", self.site.socket());
@@ -190,7 +229,9 @@ fn every_consumer_is_run() {
     assert_eq!(names, rows);
     // The service is run under a booted systemd, in tests/systemd/integrate.rs.
     names.retain(|name| *name != "systemd");
-    assert_eq!(names, cases::NAMES);
+    let mut run = [&cases::NAMES[..], &helpers::NAMES].concat();
+    run.sort_unstable();
+    assert_eq!(names, run);
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Demand {
 impl Server {
     /// Answers every path with this JSON or HTML.
     pub(crate) fn http_with(body: &'static str) -> Self {
+        Self::http(move |_| (String::new(), body.to_owned()))
+    }
+
+    /// Answers each path as told: with more header lines, and a body.
+    pub(crate) fn http(page: impl Fn(&str) -> (String, String) + Send + Sync + 'static) -> Self {
         let demand = Arc::new(Demand::default());
         let shared = Arc::clone(&demand);
         let raw = Raw::start(move |talk| {
@@ -56,7 +61,7 @@ impl Server {
                 return;
             }
             let request = talk.request();
-            let answer = answer(&shared, &request, body);
+            let answer = answer(&shared, &request, &page);
             talk.say(&answer);
             talk.hang_up();
         });
@@ -64,9 +69,17 @@ impl Server {
     }
 
     pub(crate) fn https_with(body: &'static str) -> Self {
+        Self::https("127.0.0.1", move |_| (String::new(), body.to_owned()))
+    }
+
+    /// The same as [`Self::http`], with a certificate of this name.
+    pub(crate) fn https(
+        name: &str,
+        page: impl Fn(&str) -> (String, String) + Send + Sync + 'static,
+    ) -> Self {
         let demand = Arc::new(Demand::default());
         let shared = Arc::clone(&demand);
-        let (config, certificate) = tls::self_signed("127.0.0.1", false);
+        let (config, certificate) = tls::self_signed(name, false);
         let raw = Raw::start(move |talk| {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut tls = StreamOwned::new(connection, talk.stream.try_clone().unwrap());
@@ -74,7 +87,7 @@ impl Server {
             // The requests here have no body, and come in one piece.
             if let Ok(count @ 1..) = tls.read(&mut request) {
                 let request = String::from_utf8_lossy(request.get(..count).unwrap()).into_owned();
-                drop(tls.write_all(&answer(&shared, &request, body)));
+                drop(tls.write_all(&answer(&shared, &request, &page)));
                 tls.conn.send_close_notify();
                 drop(tls.flush());
             }
@@ -182,12 +195,12 @@ impl Server {
         (count(&self.demand.accepted), count(&self.demand.refused))
     }
 
-    pub(crate) fn http(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.raw.http()
     }
 
     pub(crate) fn port(&self) -> String {
-        let url = self.http();
+        let url = self.url();
         url.rsplit(':').next().unwrap().to_owned()
     }
 }
@@ -220,15 +233,18 @@ impl Lines {
     }
 }
 
-fn answer(demand: &Demand, request: &str, body: &str) -> Vec<u8> {
+fn answer(demand: &Demand, request: &str, page: &dyn Fn(&str) -> (String, String)) -> Vec<u8> {
     const EVERY: &str = "Docker-Distribution-API-Version: registry/2.0\r\nConnection: close\r\n";
-    let kind = match body.starts_with('<') {
-        true => "text/html",
-        false => "application/json",
-    };
     match demand.accepts(presented(request).as_deref()) {
         true => {
-            let head = format!("Content-Type: {kind}\r\n{EVERY}");
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let (headers, body) = page(path);
+            let kind = match body.starts_with('<') {
+                _ if headers.contains("Content-Type") => "",
+                true => "Content-Type: text/html\r\n",
+                false => "Content-Type: application/json\r\n",
+            };
+            let head = format!("{kind}{headers}{EVERY}");
             reply("200 OK", &head, body.as_bytes())
         }
         false => {
