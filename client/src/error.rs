@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_proto::{Fault, FaultCode, NameError, WireError};
+use tokend_proto::{AccountName, Fault, FaultCode, NameError, WireError};
 
 use crate::start::{self, Units};
 
@@ -76,6 +76,14 @@ pub enum ClientError {
     /// The daemon reads too slowly for what this client sends; nothing was sent.
     #[error("too many requests wait to be sent to tokend")]
     Congested,
+    /// A subscription has no token at present, and none was refused to it.
+    #[error("there is no token of {account} at present: {reason}")]
+    NoToken {
+        /// The account.
+        account: AccountName,
+        /// What it is between.
+        reason: &'static str,
+    },
     /// What was given as the name of an account can be none.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -129,6 +137,7 @@ impl ClientError {
                 "try again or allow more time; the daemon may be overloaded or stopped: tokenctl doctor looks"
             }
             Self::Congested => "send fewer requests at once",
+            Self::NoToken { .. } => "wait for it; tokenctl status says what it takes",
             Self::Name(_) => "name an account as the daemon's configuration does",
         })
     }
@@ -139,6 +148,12 @@ impl ClientError {
             Self::Fault(fault) => fault.retry_after_ms.map(Duration::from_millis),
             _ => None,
         }
+    }
+
+    /// Whether it is over in a moment if all is well.
+    #[cfg(feature = "async")]
+    pub(crate) fn passes_soon(&self) -> bool {
+        matches!(self, Self::NoToken { .. }) || self.passes_with_a_start()
     }
 
     /// Whether it is over as soon as a daemon is there: nobody listens, or the one that did stops.

@@ -24,6 +24,8 @@ mod blocking;
 mod blocking_account;
 #[cfg(feature = "blocking")]
 mod blocking_admin;
+#[cfg(feature = "async")]
+mod board;
 mod clock;
 mod error;
 mod exchange;
@@ -35,6 +37,8 @@ mod restart;
 mod socket;
 mod source;
 mod start;
+#[cfg(feature = "async")]
+mod subscription;
 mod token;
 mod watch;
 
@@ -59,6 +63,8 @@ pub use options::{Deadlines, GetOptions, Patience};
 pub use socket::SocketPath;
 pub use source::{Answer, BlockingTokenSource, TokenSource};
 pub use start::how_to_start;
+#[cfg(feature = "async")]
+pub use subscription::Subscription;
 pub use token::Token;
 pub use watch::{WatchEvent, WatchOptions};
 

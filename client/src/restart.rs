@@ -1,6 +1,6 @@
 //! Waiting for a daemon that is not there yet, or is being restarted.
 //!
-//! Owns which failures pass by themselves, and the pauses between two tries. It never sleeps itself.
+//! Owns the pauses between two tries. It never sleeps itself.
 
 use std::time::{Duration, Instant};
 
@@ -48,5 +48,39 @@ impl Restart {
         let is_in_time = self.until? > clock::now().checked_add(pause)?;
         self.pause = LONGEST.min(pause * 2);
         (is_in_time && error.passes_with_a_start()).then_some(pause)
+    }
+}
+
+/// The patience of what goes on for ever.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+pub(crate) struct Again {
+    pause: Duration,
+}
+
+#[cfg(feature = "async")]
+impl Again {
+    /// A daemon that refuses does so again in a moment; each refusal is a line in its audit log.
+    const FIRST_REFUSED: Duration = Duration::from_secs(1);
+    const LONGEST_REFUSED: Duration = Duration::from_secs(60);
+
+    pub(crate) fn new() -> Self {
+        Self { pause: FIRST }
+    }
+
+    pub(crate) fn has_worked(&mut self) {
+        self.pause = FIRST;
+    }
+
+    /// How long to pause after this failure.
+    pub(crate) fn pause(&mut self, error: &ClientError) -> Duration {
+        let (first, longest) = match error.passes_with_a_start() {
+            true => (FIRST, LONGEST),
+            false => (Self::FIRST_REFUSED, Self::LONGEST_REFUSED),
+        };
+        let pause = self.pause.clamp(first, longest);
+        self.pause = pause * 2;
+        let asked = error.retry_after().unwrap_or_default();
+        pause.max(asked.min(longest))
     }
 }

@@ -13,7 +13,8 @@ use crate::{ClientError, Token};
 /// An answer that is waited for; boxed, so that a [`TokenSource`] can be a trait object.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClientError>> + Send + 'a>>;
 
-/// Gives the token of one account. An `Account` asks the daemon each time; a test has a source of its own.
+/// Gives the token of one account. An `Account` asks the daemon each time, a `Subscription`
+/// is told; a test has a source of its own.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -157,9 +157,12 @@ impl Wires {
             return Err(ClientError::Congested);
         }
         unwritten.frames.push_back(frame);
-        if unwritten.frames.len() == 1
-            && let Err(error) = unwritten.flush(&self.stream)
-        {
+        let flushed = match unwritten.frames.len() {
+            1 => unwritten.flush(&self.stream),
+            // It follows those before it.
+            _ => Ok(()),
+        };
+        if let Err(error) = flushed {
             // Answers that arrived before the end are still read; only new calls must go elsewhere.
             let reason = ClientError::broken(&error);
             self.calls().closed.get_or_insert_with(|| reason.clone());

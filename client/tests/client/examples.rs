@@ -42,6 +42,19 @@ fn the_async_example_runs() {
     assert_eq!(daemon.connections(), 1);
 }
 
+#[test]
+#[cfg(feature = "async")]
+fn the_example_of_a_subscription_runs() {
+    let daemon = FakeDaemon::answering(Response::Token(token("hunter2")));
+    let output = run("subscribe", &["ads"], &daemon);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "subscribed to ads\nused 100000 times: a token of 7 bytes\n"
+    );
+    assert!(output.status.success());
+    assert_eq!(daemon.seen().len(), 1, "one request");
+}
+
 fn run(example: &str, arguments: &[&str], daemon: &FakeDaemon) -> Output {
     let mut command = Command::new(built(example));
     command

@@ -51,6 +51,7 @@ pub(crate) struct FakeDaemon {
     folder: TempDir,
     seen: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -79,13 +80,15 @@ impl FakeDaemon {
         let listener = UnixListener::bind(folder.path().join("tokend.sock")).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(AtomicUsize::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let greeting: Arc<Greeting> = Arc::new(greeting);
         let script: Arc<Script> = Arc::new(script);
         let thread = thread::spawn({
-            let (seen, connections, stop) = (
+            let (seen, connections, open, stop) = (
                 Arc::clone(&seen),
                 Arc::clone(&connections),
+                Arc::clone(&open),
                 Arc::clone(&stop),
             );
             move || {
@@ -94,11 +97,13 @@ impl FakeDaemon {
                         break;
                     }
                     connections.fetch_add(1, Ordering::SeqCst);
+                    open.fetch_add(1, Ordering::SeqCst);
                     let (seen, greeting) = (Arc::clone(&seen), Arc::clone(&greeting));
-                    let script = Arc::clone(&script);
+                    let (script, open) = (Arc::clone(&script), Arc::clone(&open));
                     // Ends when the client goes away, and every test's clients do.
                     drop(thread::spawn(move || {
-                        serve(stream.unwrap(), &seen, &*greeting, &*script)
+                        serve(stream.unwrap(), &seen, &*greeting, &*script);
+                        open.fetch_sub(1, Ordering::SeqCst);
                     }));
                 }
             }
@@ -107,6 +112,7 @@ impl FakeDaemon {
             folder,
             seen,
             connections,
+            open,
             stop,
             thread: Some(thread),
         }
@@ -124,6 +130,16 @@ impl FakeDaemon {
     /// The requests so far, greetings left out.
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections have not ended.
+    #[allow(
+        dead_code,
+        clippy::allow_attributes,
+        reason = "the tests of tokenctl do not ask for it"
+    )]
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     pub(crate) fn connections(&self) -> usize {

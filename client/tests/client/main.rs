@@ -14,5 +14,7 @@ mod lazy;
 #[cfg(feature = "async")]
 mod nonblocking;
 mod source;
+#[cfg(feature = "async")]
+mod subscription;
 mod tomorrow;
 mod watch;

@@ -13,6 +13,7 @@ pub mod herd;
 pub mod hostile;
 mod place;
 pub mod policy;
+pub mod subscription;
 
 use std::{fmt, time::Duration};
 

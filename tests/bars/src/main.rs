@@ -58,6 +58,8 @@ enum Which {
     Herd,
     /// A hundred thousand accounts.
     Accounts,
+    /// The use of a token that a subscription holds.
+    Subscription,
 }
 
 /// Measures one thing.
@@ -119,7 +121,7 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 10] = [
+    let all: [(Which, Measure); 11] = [
         (Which::Command, tokend_bars::command::measure),
         (Which::Exec, tokend_bars::command::exec),
         (Which::Connection, tokend_bars::connection::measure),
@@ -130,6 +132,7 @@ fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
         (Which::Hostile, tokend_bars::hostile::measure),
         (Which::Herd, tokend_bars::herd::measure),
         (Which::Accounts, tokend_bars::accounts::measure),
+        (Which::Subscription, tokend_bars::subscription::measure),
     ];
     let mut kept = true;
     for (which, measure) in all {

@@ -33,6 +33,7 @@ mod request;
 mod secrecy;
 mod sharing;
 mod stage;
+mod subscription;
 mod terminal;
 mod token_watch;
 mod watch;
