@@ -13,6 +13,7 @@ mod options;
 #[cfg(test)]
 mod page;
 mod request;
+mod sink;
 mod usage_error;
 mod watch;
 
@@ -36,6 +37,7 @@ use options::{
     print_arg, with_patience,
 };
 pub(crate) use request::Request;
+pub(crate) use sink::{Sink, SinkChoice};
 pub(crate) use watch::Watch;
 
 use crate::failure::Failure;
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     Watch(Watch),
     Helper(Helper),
     Request(Request),
+    Sink(Sink),
     Status(Status),
     List(List),
     Whoami(Whoami),
@@ -173,6 +176,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("watch", matches)) => Command::Watch(watch::read(matches)?),
         Some(("helper", matches)) => Command::Helper(helper::read(matches)?),
         Some(("request", matches)) => Command::Request(request::read(matches)?),
+        Some(("sink", matches)) => Command::Sink(sink::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -255,6 +259,9 @@ pub(crate) fn grammar() -> clap::Command {
             command("request", help::REQUEST)
                 .after_help(help::REQUEST_AFTER)
                 .defer(request::grammar),
+            command("sink", help::SINK)
+                .after_help(help::SINK_AFTER)
+                .defer(sink::grammar),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
                 .defer(with_status),

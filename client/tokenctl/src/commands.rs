@@ -19,7 +19,7 @@ use crate::request::program;
 use crate::trust;
 use crate::who_answered::Daemon;
 use crate::{
-    clock, completion, doctor, exec, helper, input, integrate, logs, output, status, token,
+    clock, completion, doctor, exec, helper, input, integrate, logs, output, sink, status, token,
     token_watch, watch, whoami, words,
 };
 
@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Watch(options) => token_watch::run(socket, options),
         Command::Helper(options) => helper::run(socket, &options),
         Command::Request(_) => Err(program::become_it()),
+        Command::Sink(options) => sink::run(socket, &options),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
         Command::Whoami(options) => show_caller(socket, &options),

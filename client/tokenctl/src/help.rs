@@ -153,6 +153,32 @@ Examples:
   tokenctl request POST https://api.example.com/v1/reports --json -d @report.json
   tokenctl request GET https://api.example.com/v1/dump -o dump.bin --max-time 1h";
 
+pub(crate) const SINK: &str =
+    "Keep a file with an account's token fresh, for a program that reads files";
+
+pub(crate) const SINK_AFTER: &str = "\
+Writes the token to a file, each newer one in its place before it ends, and removes the file when its token has ended,
+was refused, or may not be had any more. Run it as the user whose program reads the file, by systemd as
+tokend-sink@NAME.service or by hand. A sink that is stopped removes its file; a restart of the unit leaves it to the
+next start, which keeps it only if tokend says that it holds the current token.
+
+Its configuration is NAME.toml in $XDG_CONFIG_HOME/tokend/sinks.d or /etc/tokend/sinks.d:
+  account       whose token
+  path          the file, in full, in a directory of that user alone, through no symbolic link
+  format        raw (default), header, json, env, dotenv, curl, netrc, envoy-sds, template
+  mode, group   600 (default), 640 (default with a group), 400 or 440; the group that may read the file
+  min_validity  how long each token must still live when it comes
+  wlcg          true: the file $XDG_RUNTIME_DIR/bt_uUID of WLCG's discovery, in place of path
+  on_change     { command = [..] }, { reload = \"UNIT\" }, { signal = \"HUP\", unit = \"UNIT\" } or
+                { signal = \"HUP\", pid_file = \"PATH\" }: done as that user for each new token, for at most 30 s
+
+It ends when the right to the token is taken away or the account is removed (77 or 78), and with a mistake in its
+configuration (78). The keys of each format are in tokenctl(1).
+
+Examples:
+  tokenctl sink --check
+  tokenctl sink --file ./ads.toml";
+
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 
 pub(crate) const STATUS_AFTER: &str = "\

@@ -37,6 +37,14 @@ impl SecretFile {
         Self { path, mode, owner }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
+
     /// Whether the file can be written here at all, before there is a token to write.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.open_directory().map(drop)
@@ -85,7 +93,13 @@ impl SecretFile {
         Ok((File::from(directory), name))
     }
 
-    fn write_in(&self, directory: &File, name: &OsStr, content: &[u8]) -> io::Result<()> {
+    /// Writes the file in this directory, which the caller has looked at.
+    pub(crate) fn write_in(
+        &self,
+        directory: &File,
+        name: &OsStr,
+        content: &[u8],
+    ) -> io::Result<()> {
         let hidden = Hidden::make(directory, |file| self.fill(file, content))?;
         fs::renameat(directory, &hidden.name, directory, name)?;
         // It has another name now.
@@ -104,7 +118,7 @@ impl SecretFile {
         file.sync_all()
     }
 
-    fn failure(&self, what: &str, error: &io::Error) -> Failure {
+    pub(crate) fn failure(&self, what: &str, error: &io::Error) -> Failure {
         let shown = self.shown();
         let advice = match Errno::from_io_error(error) {
             Some(Errno::NOENT) => "make the directory, or name another",
@@ -198,12 +212,15 @@ impl Drop for Hidden<'_> {
     }
 }
 
+/// How the hidden names begin.
+pub(crate) const HIDDEN: &str = ".tokenctl-";
+
 /// A name that no other writer has, and that is not longer than any name of a file may be.
 fn random_name() -> io::Result<String> {
     let mut random = [0; 12];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
     let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!(".tokenctl-{digits}"))
+    Ok(format!("{HIDDEN}{digits}"))
 }
 
 impl Owner {

@@ -20,8 +20,8 @@ pub(crate) use json::json_type;
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
 pub(crate) use authorization::scheme;
-pub(crate) use parts::lines;
-use parts::{cannot_stand, demand_plain, header, line};
+use parts::{cannot_stand, header, line};
+pub(crate) use parts::{demand_plain, lines};
 
 /// How a token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,19 @@ impl Form {
         &self,
         token: &Token,
         daemon: &Daemon,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        self.written(token, Some(daemon))
+    }
+
+    /// The same for a file that is read later: without what holds only now.
+    pub(crate) fn lasting(&self, token: &Token) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        self.written(token, None)
+    }
+
+    fn written(
+        &self,
+        token: &Token,
+        daemon: Option<&Daemon>,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let secret = token.access_token.expose();
         match self.format {

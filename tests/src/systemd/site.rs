@@ -8,7 +8,7 @@ use super::Machine;
 use tokend_harness::built;
 
 /// The unit files of this source tree, and where each is installed.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("tokend.service", "/usr/lib/systemd/system/tokend.service"),
     ("tokend.socket", "/usr/lib/systemd/system/tokend.socket"),
     (
@@ -22,6 +22,10 @@ const FILES: [(&str, &str); 9] = [
     (
         "tokend-metrics.socket",
         "/usr/lib/systemd/system/tokend-metrics.socket",
+    ),
+    (
+        "tokend-sink@.service",
+        "/usr/lib/systemd/system/tokend-sink@.service",
     ),
     (
         "user/tokend.service",

@@ -32,6 +32,7 @@ mod refresh;
 mod request;
 mod secrecy;
 mod sharing;
+mod sink;
 mod stage;
 mod subscription;
 mod terminal;

@@ -20,6 +20,7 @@ mod provider;
 mod proxy;
 mod scene;
 mod secrecy;
+mod sink;
 mod store;
 mod surroundings;
 mod taken;

@@ -4,10 +4,11 @@ use tokend_tests::systemd;
 
 use super::stage::Stage;
 
-/// `systemd/README.md` explains each remaining item: 0.8 for the daemon, 1.1 for its relay.
-const EXPOSURES: [(&str, &str); 2] = [
+/// `systemd/README.md` explains each remaining item: 0.8 for the daemon and for sinks, 1.1 for the relay.
+const EXPOSURES: [(&str, &str); 3] = [
     ("tokend.service", "--threshold=8"),
     ("tokend-egress.service", "--threshold=11"),
+    ("tokend-sink@.service", "--threshold=8"),
 ];
 
 #[test]
@@ -72,6 +73,7 @@ fn every_unit_is_verified_and_names_nothing_unknown() {
         "/usr/lib/systemd/system/tokend-egress.service",
         "/usr/lib/systemd/system/tokend-egress.socket",
         "/usr/lib/systemd/system/tokend-metrics.socket",
+        "/usr/lib/systemd/system/tokend-sink@.service",
     ];
     let user = [
         "--user",

@@ -93,6 +93,7 @@ fn checkout(stage: &Stage) {
         "tokend-egress.service",
         "tokend-egress.socket",
         "tokend-metrics.socket",
+        "tokend-sink@.service",
         "examples/direct-network.conf",
         "tokend.sysusers",
         "tokend.tmpfiles",

@@ -6,8 +6,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use tokend_client::{AccountName, ClientError, FaultCode, Token, WatchEvent};
@@ -15,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::runtime::TokenDirectory;
 use crate::failure::Failure;
-use crate::output;
+use crate::notes::Notes;
 use crate::secret_file::SecretFile;
 
 /// How soon it is tried again to write a file.
@@ -43,28 +41,6 @@ pub(super) struct KeptFile {
     attempts: u32,
     /// Where the lines go.
     notes: Notes,
-}
-
-/// Prints lines beside the loop that keeps the files, because a reader of standard error that stands still must not keep a token in its file.
-#[derive(Clone)]
-pub(super) struct Notes(SyncSender<String>);
-
-impl Notes {
-    /// The lines that wait to be printed; more are dropped.
-    const ROOM: usize = 16;
-
-    pub(super) fn start() -> Self {
-        let (sender, lines) = sync_channel::<String>(Self::ROOM);
-        // Without a thread nothing is printed.
-        drop(
-            thread::Builder::new().spawn(move || lines.iter().for_each(|line| output::note(&line))),
-        );
-        Self(sender)
-    }
-
-    fn print(&self, line: String) {
-        drop(self.0.try_send(line));
-    }
 }
 
 impl KeptFile {

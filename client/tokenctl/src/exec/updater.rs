@@ -21,13 +21,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tokend_client::{ClientError, FaultCode, SocketPath, WatchOptions};
 
 use super::handover;
-use super::kept_file::{KeptFile, Notes};
+use super::kept_file::KeptFile;
 use super::runtime::TokenDirectory;
 use super::start;
 use crate::arguments::Keep;
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::lasting_watch::{Heard, LastingWatch};
+use crate::notes::Notes;
 
 /// The longest wait for the end of a token: waits stand still while the machine sleeps, and tokens end all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -13,14 +13,14 @@ use crate::output;
 use crate::who_answered::Daemon;
 use crate::words;
 
-/// The token as one line of JSON.
-pub(super) fn text(token: &Token, daemon: &Daemon) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// The token as one line of JSON. Without a daemon it is for a file that is read later, and says nothing that holds only now.
+pub(super) fn text(token: &Token, daemon: Option<&Daemon>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     output::json_line(&Json {
         access_token: token.access_token.expose(),
         token_type: json_type(token),
         present: Present::of(token),
         expires_at: token.expires_at.and_then(words::rfc3339_of),
-        expires_in: token.remaining.map(|left| left.as_secs()),
+        expires_in: daemon.map(|_| token.remaining.map(|left| left.as_secs())),
         scope: token.scope.as_deref(),
         daemon,
     })
@@ -32,9 +32,11 @@ struct Json<'a> {
     access_token: &'a str,
     token_type: &'a str,
     expires_at: Option<String>,
-    expires_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<Option<u64>>,
     scope: Option<&'a str>,
-    daemon: &'a Daemon,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<&'a Daemon>,
     #[serde(skip_serializing_if = "Option::is_none")]
     present: Option<Present<'a>>,
 }

@@ -29,7 +29,7 @@ pub(super) fn header(token: &Token) -> Result<(String, String), Failure> {
 }
 
 /// Refuses a token with blanks, line breaks or other than ASCII.
-pub(super) fn demand_plain(secret: &str, place: &str) -> Result<(), Failure> {
+pub(crate) fn demand_plain(secret: &str, place: &str) -> Result<(), Failure> {
     match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(()),
         false => Err(cannot_stand(place)),

@@ -1,0 +1,602 @@
+//! `tokenctl sink`: a file that another program reads, over renewals, refusals, restarts and kills, and what is refused before it runs.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokend_harness::{
+    Site,
+    clock::{PATIENCE, wait_for, wait_until},
+};
+use tokend_provider_simulator::spec::Api;
+
+use crate::stage::{FAST, Stage, account};
+
+/// A sink called `feed` of the account `it`, until this is dropped.
+struct Running {
+    child: Child,
+    file: PathBuf,
+    errors: PathBuf,
+}
+
+/// The configuration of a sink beside the daemon's, which writes `out/token`.
+fn configure(site: &Site, lines: &str) -> PathBuf {
+    let out = site.path().join("out");
+    fs::create_dir_all(&out).unwrap();
+    fs::set_permissions(&out, Permissions::from_mode(0o700)).unwrap();
+    let path = site.path().join("feed.toml");
+    let file = out.join("token").display().to_string();
+    let text = format!("account = \"it\"\n{}", lines.replace("FILE", &file));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+const PLAIN: &str = "path = \"FILE\"\n";
+
+impl Running {
+    fn start(site: &Site, lines: &str) -> Self {
+        let running = Self::begin(site, lines);
+        running.token();
+        running
+    }
+
+    fn begin(site: &Site, lines: &str) -> Self {
+        let configuration = configure(site, lines);
+        let errors = site.path().join("sink.err");
+        let child = Command::new(&site.binaries().tokenctl)
+            .arg("--socket")
+            .arg(site.socket())
+            .args(["sink", "--file"])
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&errors).unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            file: site.path().join("out/token"),
+            errors,
+        }
+    }
+
+    fn now(&self) -> Option<String> {
+        fs::read_to_string(&self.file).ok()
+    }
+
+    fn token(&self) -> String {
+        let found = wait_for("a token in the file", PATIENCE, || self.now());
+        found.unwrap_or_else(|error| panic!("{error}: {}", self.said()))
+    }
+
+    fn is_gone(&self) {
+        wait_until("the file to go", PATIENCE, || self.now().is_none())
+            .unwrap_or_else(|error| panic!("{error}: {}", self.said()));
+    }
+
+    fn has(&self, text: &str) {
+        let what = "the newer token in the file";
+        wait_until(what, PATIENCE, || self.now().as_deref() == Some(text))
+            .unwrap_or_else(|error| panic!("{error}: {}", self.said()));
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap()
+    }
+
+    fn says(&self, words: &str) {
+        wait_until(words, PATIENCE, || self.said().contains(words))
+            .unwrap_or_else(|error| panic!("{error}: {}", self.said()));
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let ended = wait_for("the sink to end", PATIENCE, || {
+            self.child.try_wait().unwrap()
+        });
+        ended.unwrap_or_else(|error| panic!("{error}: {}", self.said()))
+    }
+
+    fn signal(&mut self, signal: Signal) -> ExitStatus {
+        let process = Pid::from_child(&self.child);
+        kill_process(process, signal).unwrap();
+        self.ended()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if the process is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn change(site: &Site, from: &str, to: &str) {
+    let path = site.configuration();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(&path, text.replace(from, to)).unwrap();
+    let said = site.tokenctl(&["reload"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+const ALLOWED: &str = "[account.\"it\"]";
+const DENIED: &str = "[account.\"it\"]\nallow = [{ user = 4000 }]";
+
+#[test]
+fn a_sink_always_holds_a_good_token_over_renewals() {
+    let stage = Stage::new(vec![account("it", Api::JwtApi)], FAST);
+    let lifetime = |it: &mut tokend_provider_simulator::spec::Behaviour| {
+        it.access_lifetime = Duration::from_secs(3);
+    };
+    stage.sim.change("it", lifetime);
+    let _daemon = stage.site.start().unwrap();
+    // In memory: a busy disk can take longer for a write than these tokens live.
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = memory.path().join("token");
+    let mut running = Running::begin(&stage.site, &format!("path = \"{}\"", file.display()));
+    running.file = file;
+    running.token();
+    assert_eq!(mode(&running.file), 0o600);
+    let mut seen = BTreeSet::new();
+    wait_until("four renewals", PATIENCE, || {
+        let token = running.now().expect("never gone");
+        assert!(
+            stage.accepted(Api::JwtApi, &token),
+            "in the file and refused"
+        );
+        seen.insert(token);
+        seen.len() == 5
+    })
+    .unwrap();
+    assert_eq!(running.said(), "");
+}
+
+#[test]
+fn a_refused_token_is_replaced_and_one_that_ends_without_a_newer_one_is_removed() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let life = |seconds| {
+        stage.sim.change("it", |it| {
+            it.access_lifetime = Duration::from_secs(seconds);
+        });
+    };
+    let _daemon = stage.site.start().unwrap();
+    let mut running = Running::start(&stage.site, PLAIN);
+    let refused = running.token();
+    life(4);
+    let fresh = stage.reject("it", &refused).line().unwrap();
+    running.has(&fresh);
+    stage.sim.down(Api::JwtApi);
+    running.is_gone();
+    running.says("no newer token at present: ");
+    life(3600);
+    stage.sim.up(Api::JwtApi).unwrap();
+    assert!(stage.accepted(Api::JwtApi, &running.token()));
+    assert_eq!(running.child.try_wait().unwrap(), None);
+}
+
+#[test]
+fn a_killed_sink_leaves_what_its_successor_removes_unless_it_is_still_the_token() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let daemon = stage.site.start().unwrap();
+    let mut running = Running::start(&stage.site, PLAIN);
+    let first = running.token();
+    running.signal(Signal::KILL);
+    assert_eq!(running.now().as_deref(), Some(&*first), "nobody was there");
+    // The same token: the file stays.
+    let mut running = Running::begin(&stage.site, PLAIN);
+    let next = stage.reject("it", &first).line().unwrap();
+    running.has(&next);
+    running.signal(Signal::KILL);
+    // Another token: the file of before is replaced.
+    let newest = stage.reject("it", &next).line().unwrap();
+    let mut running = Running::begin(&stage.site, PLAIN);
+    running.has(&newest);
+    running.signal(Signal::KILL);
+    // No daemon, so nobody says that the token may still be used.
+    drop(daemon);
+    let running = Running::begin(&stage.site, PLAIN);
+    running.is_gone();
+    let _daemon = stage.site.start().unwrap();
+    running.token();
+}
+
+#[test]
+fn a_stopped_sink_takes_its_file_along_and_a_restarted_one_leaves_it() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    for (signal, stays) in [
+        (Signal::TERM, false),
+        (Signal::INT, false),
+        (Signal::USR1, true),
+    ] {
+        let mut running = Running::start(&stage.site, PLAIN);
+        assert!(!running.signal(signal).success());
+        assert_eq!(running.now().is_some(), stays, "{signal:?}");
+        assert_eq!(running.said(), "", "{signal:?}");
+    }
+}
+
+#[test]
+fn a_sink_goes_on_over_restarts_and_kills_of_the_daemon() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let mut daemon = stage.site.start().unwrap();
+    let running = Running::start(&stage.site, PLAIN);
+    for is_killed in [false, true] {
+        let before = running.token();
+        match is_killed {
+            true => daemon.kill().unwrap(),
+            false => assert!(daemon.terminate().unwrap().success()),
+        }
+        assert_eq!(running.now(), Some(before.clone()), "still good");
+        daemon = stage.site.start().unwrap();
+        let fresh = stage.reject("it", &before).line().unwrap();
+        running.has(&fresh);
+    }
+}
+
+#[test]
+fn a_reload_that_takes_the_right_away_takes_the_file_and_ends_the_sink() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    for _ in 0..5 {
+        let mut running = Running::start(&stage.site, PLAIN);
+        change(&stage.site, ALLOWED, DENIED);
+        assert_eq!(running.ended().code(), Some(77));
+        assert_eq!(running.now(), None);
+        assert!(running.said().contains("you may not have the token"));
+        // One that starts without the right finds the file of before, and removes it.
+        fs::write(&running.file, "old").unwrap();
+        let mut denied = Running::begin(&stage.site, PLAIN);
+        assert_eq!(denied.ended().code(), Some(77));
+        assert_eq!(denied.now(), None);
+        change(&stage.site, DENIED, ALLOWED);
+    }
+}
+
+/// Reloads race with renewals: whatever a sink has heard before, nothing stays after the reload that took the right away.
+#[test]
+fn no_file_outlives_the_right_when_reloads_race_with_new_tokens() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    for _ in 0..20 {
+        let mut running = Running::start(&stage.site, PLAIN);
+        let before = running.token();
+        std::thread::scope(|scope| {
+            scope.spawn(|| stage.site.tokenctl_with(&["reject", "it"], &before));
+            change(&stage.site, ALLOWED, DENIED);
+        });
+        assert_eq!(running.ended().code(), Some(77), "{}", running.said());
+        assert_eq!(running.now(), None, "nothing comes after it has ended");
+        change(&stage.site, DENIED, ALLOWED);
+    }
+}
+
+#[test]
+fn login_required_leaves_no_file_and_the_sink_waits_for_the_login() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let said = stage.site.tokenctl(&["forget", "--yes", "it"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let configuration = fs::read_to_string(stage.site.configuration()).unwrap();
+    let lines = configuration.lines().filter(|it| !it.contains("password"));
+    let without: Vec<_> = lines.collect();
+    fs::write(stage.site.configuration(), without.join("\n")).unwrap();
+    assert_eq!(stage.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    fs::create_dir_all(stage.site.path().join("out")).unwrap();
+    fs::write(stage.site.path().join("out/token"), "old").unwrap();
+    let running = Running::begin(&stage.site, PLAIN);
+    running.says("tokenctl login it");
+    running.is_gone();
+    let password = stage.sim.accounts().remove(0).password.unwrap();
+    let said = stage.site.tokenctl_with(&["login", "it"], &password);
+    assert_eq!(said.unwrap().code, Some(0));
+    assert!(stage.accepted(Api::JwtApi, &running.token()));
+}
+
+#[test]
+fn a_directory_taken_away_takes_the_token_along_and_one_that_is_back_has_it_again() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let running = Running::start(&stage.site, PLAIN);
+    let (out, away) = (
+        stage.site.path().join("out"),
+        stage.site.path().join("away"),
+    );
+    fs::rename(&out, &away).unwrap();
+    running.says("make the directory, as the user who runs the sink");
+    // A directory that others can write to is none, nor is a link to one.
+    fs::create_dir(&out).unwrap();
+    fs::set_permissions(&out, Permissions::from_mode(0o777)).unwrap();
+    running.says("others can write to the directory");
+    fs::remove_dir(&out).unwrap();
+    symlink(&away, &out).unwrap();
+    running.says("out is a symbolic link");
+    fs::remove_file(&out).unwrap();
+    fs::create_dir(&out).unwrap();
+    fs::set_permissions(&out, Permissions::from_mode(0o700)).unwrap();
+    running.token();
+    running.says("its file has the newest token again");
+    let left: Vec<_> = fs::read_dir(&away).unwrap().collect();
+    assert!(
+        left.is_empty(),
+        "no token stays where nobody looks after it: {left:?}"
+    );
+    // A file that another program removes or writes over is written again.
+    let token = running.token();
+    fs::remove_file(&running.file).unwrap();
+    running.has(&token);
+    fs::write(out.join("other"), "other").unwrap();
+    fs::rename(out.join("other"), &running.file).unwrap();
+    running.has(&token);
+}
+
+#[test]
+fn what_is_to_be_done_on_a_change_is_done_once_for_each_token() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let log = stage.site.path().join("changes");
+    let script = r#"printf "%s %s %s %s\n" "$TOKEND_SINK" "$TOKEND_ACCOUNT" "$(cat "$TOKEND_FILE")" "${ACCESS_TOKEN-none}" >>"$0""#;
+    let lines = |extra: &str| {
+        let log = log.display();
+        format!(
+            "{PLAIN}on_change = {{ command = [\"sh\", \"-c\", '''{script}''', \"{log}\"]{extra} }}\n"
+        )
+    };
+    let changes = |count: usize| {
+        wait_until("the command to have run", PATIENCE, || {
+            fs::read_to_string(&log).is_ok_and(|it| it.lines().count() == count)
+        })
+        .unwrap();
+        fs::read_to_string(&log).unwrap()
+    };
+    let mut running = Running::start(&stage.site, &lines(""));
+    let first = running.token();
+    changes(1);
+    let second = stage.reject("it", &first).line().unwrap();
+    let log = changes(2);
+    assert_eq!(
+        log,
+        format!("feed it {first} none\nfeed it {second} none\n")
+    );
+    // The same token for a successor is no change.
+    running.signal(Signal::USR1);
+    let running = Running::begin(&stage.site, &lines(", token_in_environment = true"));
+    let third = stage.reject("it", &second).line().unwrap();
+    running.has(&third);
+    assert!(changes(3).ends_with(&format!("feed it {third} {third}\n")));
+}
+
+#[test]
+fn a_failed_command_is_reported_and_the_next_token_runs_it_again() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let flag = stage.site.path().join("flag");
+    let command = format!("[\"test\", \"-e\", \"{}\"]", flag.display());
+    let running = Running::start(
+        &stage.site,
+        &format!("{PLAIN}on_change = {{ command = {command} }}\n"),
+    );
+    running.says(
+        "sink feed: on_change: test ended with 1; it is done again when the token changes next",
+    );
+    let next = stage.reject("it", &running.token()).line().unwrap();
+    running.has(&next);
+    wait_until("a second report", PATIENCE, || {
+        running.said().matches("ended with 1").count() == 2
+    })
+    .unwrap();
+    assert!(!running.said().contains(&next));
+}
+
+#[test]
+fn a_signal_reaches_the_process_of_a_file() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let seen = stage.site.path().join("seen");
+    let script = format!(
+        "trap 'echo >>{}' HUP; while :; do sleep 0.05; done",
+        seen.display()
+    );
+    let mut program = Command::new("sh").args(["-c", &script]).spawn().unwrap();
+    let numbers = stage.site.path().join("pid");
+    fs::write(&numbers, format!("{}\n", program.id())).unwrap();
+    let lines = format!(
+        "{PLAIN}on_change = {{ signal = \"HUP\", pid_file = \"{}\" }}\n",
+        numbers.display()
+    );
+    let running = Running::start(&stage.site, &lines);
+    // The first one may come before the shell has its trap.
+    let next = stage.reject("it", &running.token()).line().unwrap();
+    running.has(&next);
+    wait_until("the signal", PATIENCE, || {
+        let is_there = seen.exists() || program.try_wait().unwrap().is_some();
+        if !is_there {
+            drop(stage.reject("it", &running.token()));
+        }
+        is_there
+    })
+    .unwrap();
+    drop(program.kill());
+    program.wait().unwrap();
+    fs::write(&numbers, "1\n").unwrap();
+    drop(stage.reject("it", &running.token()));
+    running.says("has no number of a process");
+}
+
+#[test]
+fn each_format_is_a_file_that_its_reader_takes() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let token = stage.site.get("it").unwrap();
+    let written = |lines: &str| {
+        drop(fs::remove_file(stage.site.path().join("out/token")));
+        let running = Running::start(&stage.site, lines);
+        (running.token(), mode(&running.file))
+    };
+    let path = |rest: &str| format!("{PLAIN}{rest}");
+    assert_eq!(written(&path("format = \"raw\"")).0, token);
+    let (header, mode) = written(&path("format = \"header\"\nmode = \"0440\""));
+    assert_eq!(
+        (header, mode),
+        (format!("Authorization: Bearer {token}\n"), 0o440)
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&written(&path("format = \"json\"")).0).unwrap();
+    assert_eq!(json.get("access_token").unwrap().as_str(), Some(&*token));
+    assert!(json.get("expires_at").unwrap().is_string());
+    assert!(json.get("expires_in").is_none(), "a file is read later");
+    let dotenv = written(&path("format = \"dotenv\"\nenv_name = \"API\"")).0;
+    assert_eq!(dotenv, format!("API={token}\n"));
+    let template = written(&path(
+        "format = \"template\"\ntemplate = \"bearer: {{token}}\\n\"",
+    ));
+    assert_eq!(template.0, format!("bearer: {token}\n"));
+    let group = written(&path(&format!(
+        "group = \"{}\"",
+        rustix::process::getegid().as_raw()
+    )));
+    assert_eq!(group, (token, 0o640));
+}
+
+/// Mistakes in a configuration, and what is said of them.
+const MISTAKES: [(&str, &str); 15] = [
+    ("pth = \"FILE\"", "unknown key `pth`"),
+    ("", "`path` is missing"),
+    ("path = \"token\"", "not written in full"),
+    (
+        "path = \"FILE\"\nmode = \"644\"",
+        "is no permission of a sink",
+    ),
+    ("path = \"FILE\"\nformat = \"yaml\"", "unknown word `yaml`"),
+    (
+        "path = \"FILE\"\nformat = \"netrc\"",
+        "`machine` is missing",
+    ),
+    (
+        "path = \"FILE\"\nmachine = \"a\"",
+        "this format has no `machine`",
+    ),
+    (
+        "path = \"FILE\"\nformat = \"envoy-sds\"",
+        "Envoy could not read this file",
+    ),
+    ("path = \"FILE\"\nformat = \"template\"", "needs either"),
+    (
+        "path = \"FILE\"\nformat = \"template\"\ntemplate = \"{{x}}\"",
+        "no placeholder {{x}}",
+    ),
+    (
+        "path = \"FILE\"\nwlcg = true",
+        "says itself where the file is",
+    ),
+    (
+        "path = \"FILE\"\ngroup = \"no-such-group\"",
+        "there is no group",
+    ),
+    (
+        "path = \"FILE\"\non_change = { signal = \"HUP\" }",
+        "no single thing to do",
+    ),
+    (
+        "path = \"FILE\"\non_change = { reload = \"a\", command = [\"b\"] }",
+        "no single thing to do",
+    ),
+    (
+        "path = \"FILE\"\nmin_validity = \"ages\"",
+        "is not a duration",
+    ),
+];
+
+#[test]
+fn what_cannot_be_a_sink_is_refused_before_it_runs() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let site = &stage.site;
+    let link = site.path().join("link");
+    symlink(site.path().join("out"), &link).unwrap();
+    let open = site.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+    let linked = format!("path = \"{}/token\"", link.display());
+    let opened = format!("path = \"{}/token\"", open.display());
+    let places = [
+        (&*linked, "is a symbolic link"),
+        (&*opened, "others can write to the directory"),
+    ];
+    for (lines, words) in MISTAKES.into_iter().chain(places) {
+        let path = configure(site, lines);
+        for arguments in [&["--check"][..], &[]] {
+            let all = [&["sink", "--file", path.to_str().unwrap()], arguments].concat();
+            let said = site.tokenctl(&all).unwrap();
+            assert_eq!(said.code, Some(78), "{lines}: {said:?}");
+            assert!(said.err.contains(words), "{lines}: {}", said.err);
+        }
+    }
+    let path = configure(site, PLAIN);
+    fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+    let said = site
+        .tokenctl(&["sink", "--check", "--file", path.to_str().unwrap()])
+        .unwrap();
+    assert!(
+        said.code == Some(78) && said.err.contains("others can change this file"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn two_sinks_with_one_path_are_refused_and_wlcgs_file_is_where_its_readers_look() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let file = configure(&stage.site, PLAIN);
+    let (home, runtime) = (
+        stage.site.path().join("config"),
+        stage.site.path().join("run"),
+    );
+    let sinks = home.join("tokend/sinks.d");
+    fs::create_dir_all(&sinks).unwrap();
+    fs::create_dir(&runtime).unwrap();
+    let tokenctl = |arguments: &[&str]| {
+        let mut command = Command::new(&stage.site.binaries().tokenctl);
+        command
+            .arg("--socket")
+            .arg(stage.site.socket())
+            .args(arguments);
+        command
+            .env("XDG_CONFIG_HOME", &home)
+            .env("XDG_RUNTIME_DIR", &runtime);
+        command
+    };
+    fs::copy(&file, sinks.join("one.toml")).unwrap();
+    let said = tokenctl(&["sink", "one", "--check"]).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    fs::copy(&file, sinks.join("two.toml")).unwrap();
+    for arguments in [
+        &["sink", "--check"][..],
+        &["sink", "one", "--check"],
+        &["sink", "two"],
+    ] {
+        let said = tokenctl(arguments).output().unwrap();
+        assert_eq!(said.status.code(), Some(78), "{arguments:?}: {said:?}");
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(text.contains("one path"), "{text}");
+    }
+    let said = tokenctl(&["sink", "three"]).output().unwrap();
+    assert_eq!(said.status.code(), Some(78), "{said:?}");
+    fs::write(sinks.join("grid.toml"), "account = \"it\"\nwlcg = true\n").unwrap();
+    let mut child = tokenctl(&["sink", "grid"]).spawn().unwrap();
+    let found = runtime.join(format!("bt_u{}", rustix::process::geteuid().as_raw()));
+    let token = wait_for("the token", PATIENCE, || fs::read_to_string(&found).ok());
+    assert_eq!(token.unwrap(), stage.site.get("it").unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
