@@ -140,6 +140,7 @@ impl RunArgs {
         Overrides {
             socket: self.socket.clone(),
             state_dir: self.state_dir.clone(),
+            included: None,
         }
     }
 }
@@ -176,6 +177,9 @@ pub struct CheckArgs {
     /// Check as the user who runs the daemon, by name or number [default: see below]
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+    /// Also read this file of accounts, as if its name in `include_dir` were one that is read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub with: Option<PathBuf>,
     /// Also show the requests of this account, as its dialect makes them with its options
     #[arg(long, value_name = "ACCOUNT")]
     pub show: Option<String>,

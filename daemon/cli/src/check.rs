@@ -47,6 +47,7 @@ fn run_below(
     let run_as = RunAs::below(root, options, environment);
     let mut run_as = run_as.map_err(|why| error(Exit::Usage, why))?;
     run_as.overrides.socket = args.socket.clone().or(run_as.overrides.socket);
+    run_as.overrides.included.clone_from(&args.with);
     let checked_as = run_as
         .is_another()
         .then(|| format!("checked {}", run_as.describe()));

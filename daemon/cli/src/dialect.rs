@@ -1,5 +1,7 @@
 //! `tokend dialect`: shows descriptions of providers and tries them on recorded replies.
 
+mod needs;
+
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -28,6 +30,12 @@ pub fn run(command: &DialectCommand, output: &mut Output<'_>) -> Exit {
             dialect_dir,
         } => find(dialect, dialect_dir.as_deref(), medium)
             .and_then(|dialect| show(&dialect, *effective, out)),
+        DialectCommand::Needs {
+            dialect,
+            options,
+            dialect_dir,
+        } => find(dialect, dialect_dir.as_deref(), medium)
+            .and_then(|dialect| needs::print(&dialect, options, out)),
         DialectCommand::Check { file, dialect_dir } => {
             check(file, dialect_dir.as_deref(), medium, out)
         }

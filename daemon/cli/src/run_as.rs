@@ -141,6 +141,7 @@ impl RunAs {
             overrides: Overrides {
                 socket: runs.and_then(Unit::socket),
                 state_dir: state_dir.or_else(|| runs.and_then(Unit::state_dir)),
+                included: None,
             },
             environment: environment_of(uid, why, runs, environment),
             unknown: unknown_user.chain(unknown_groups).collect(),

@@ -52,4 +52,6 @@ pub struct Overrides {
     pub socket: Option<PathBuf>,
     /// Where the store is.
     pub state_dir: Option<PathBuf>,
+    /// A file that is read as one of `include_dir`, whatever its name in that directory.
+    pub included: Option<PathBuf>,
 }

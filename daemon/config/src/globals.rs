@@ -39,6 +39,8 @@ pub(super) struct Globals<'p> {
     pub(super) dialect_files: Option<Vec<PathBuf>>,
     /// The files of `include_dir`; `None` where they are not known.
     pub(super) include_files: Option<Vec<PathBuf>>,
+    /// `include_dir`, if there is one that can be read.
+    pub(super) include_dir: Option<PathBuf>,
     pub(super) defaults: Defaults,
     pub(super) groups: Groups,
     pub(super) members: Members<'p>,
@@ -58,11 +60,12 @@ impl<'p> Globals<'p> {
         };
         let (socket, state_dir) = (path("socket"), path("state_dir"));
         let mut directory_of = |key| match root.take(key) {
-            Some(value) => files_of(value, reading),
-            None => Some(Vec::new()),
+            Some(value) => files_of(value, reading).map(|(dir, files)| (Some(dir), files)),
+            None => Some((None, Vec::new())),
         };
-        let (dialect_files, include_files) =
-            (directory_of("dialect_dir"), directory_of("include_dir"));
+        let (dialects, included) = (directory_of("dialect_dir"), directory_of("include_dir"));
+        let (include_dir, include_files) =
+            included.map_or((None, None), |(dir, files)| (dir, Some(files)));
         let mode = root.read("socket_mode", &mut reading.diagnostics, socket_mode);
         let admin = root.take("admin");
         let admin = admin.and_then(|value| rules(value, ADMIN, reading));
@@ -85,8 +88,9 @@ impl<'p> Globals<'p> {
         };
         Self {
             settings,
-            dialect_files,
+            dialect_files: dialects.map(|(_, files)| files),
             include_files,
+            include_dir,
             defaults,
             groups,
             members,
@@ -94,12 +98,12 @@ impl<'p> Globals<'p> {
     }
 }
 
-/// The files of a directory. If the directory cannot be read, the mistake names the place in the configuration.
-fn files_of(value: Value<'_>, reading: &mut Reading<'_>) -> Option<Vec<PathBuf>> {
+/// A directory and its files. If the directory cannot be read, the mistake names the place in the configuration.
+fn files_of(value: Value<'_>, reading: &mut Reading<'_>) -> Option<(PathBuf, Vec<PathBuf>)> {
     let diagnostics = &mut reading.diagnostics;
     let dir = value.path(&reading.base, diagnostics)?;
     match reading.files.toml_files(&dir) {
-        Ok(files) => Some(files),
+        Ok(files) => Some((dir, files)),
         Err(NotListed {
             message,
             is_shortage,

@@ -101,7 +101,8 @@ pub(super) fn load(
     environment: &Environment,
     in_force: &InForce<'_>,
 ) -> Result<(Config, RuleOrigins), ConfigError> {
-    match read(path, environment, in_force, &mut reading) {
+    let included = overrides.included.as_deref();
+    match read(path, included, environment, in_force, &mut reading) {
         Some((settings, accounts)) if reading.diagnostics.is_empty() => {
             Ok(accounts.into_config(settings, overrides, environment, reading))
         }
@@ -112,9 +113,10 @@ pub(super) fn load(
     }
 }
 
-/// Reads the file at `path` and those it names.
+/// Reads the file at `path`, those it names, and one more that is `included`.
 fn read<'m>(
     path: &Path,
+    included: Option<&Path>,
     environment: &Environment,
     in_force: &'m InForce<'m>,
     reading: &mut Reading<'_>,
@@ -136,8 +138,32 @@ fn read<'m>(
         Some(paths) => accounts.include(paths, reading),
         None => accounts.is_complete = false,
     }
+    if let Some(file) = included {
+        is_in(file, globals.include_dir.as_deref(), path, reading);
+        accounts.include(&[file.to_path_buf()], reading);
+    }
     accounts.check(globals.members, &mut reading.diagnostics);
     Some((globals.settings, accounts))
+}
+
+/// Notes that the configuration at `main` does not read the directory of `file`.
+fn is_in(file: &Path, include_dir: Option<&Path>, main: &Path, reading: &mut Reading<'_>) {
+    let whole = |path: &Path| {
+        let resolved = std::fs::canonicalize(path);
+        resolved.or_else(|_| std::path::absolute(path)).ok()
+    };
+    let dir = whole(file).and_then(|file| file.parent().map(Path::to_path_buf));
+    if dir.is_none() || dir != include_dir.and_then(whole) {
+        let dir = dir.unwrap_or_default();
+        reading.diagnostics.add_file(
+            &main.display().to_string(),
+            format!("does not read the files in {}", dir.display()),
+            Some(format!(
+                "set `include_dir = \"{}\"` above the first [table], or put the file into the directory that is there",
+                dir.display()
+            )),
+        );
+    }
 }
 
 /// The accounts read so far.

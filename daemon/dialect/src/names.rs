@@ -43,6 +43,14 @@ pub struct OptionSpec {
     pub(crate) path: bool,
 }
 
+impl OptionSpec {
+    /// Whether the value is a path of the provider.
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        self.path
+    }
+}
+
 /// The names that a dialect's placeholders may use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {

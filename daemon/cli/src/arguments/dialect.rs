@@ -26,6 +26,17 @@ pub enum DialectCommand {
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dialect_dir: Option<PathBuf>,
     },
+    /// Print as JSON what an account of a dialect has to say: options, fields and secrets
+    Needs {
+        /// Name of a dialect, or a file
+        dialect: String,
+        /// Option the account sets, on which the fields may depend; may be given several times
+        #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
+        options: Vec<(String, String)>,
+        /// Directory of your own dialects, as `dialect_dir` of the configuration names it
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dialect_dir: Option<PathBuf>,
+    },
     /// Check a dialect's file for mistakes
     Check {
         /// The file; its name without .toml is the dialect's name

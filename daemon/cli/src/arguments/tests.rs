@@ -36,7 +36,7 @@ fn without_a_command_the_daemon_runs() {
             args.overrides(),
             Overrides {
                 socket: Some("b".into()),
-                state_dir: None
+                ..Overrides::default()
             }
         );
     }

@@ -385,3 +385,41 @@ fn the_requests_of_an_account_are_shown_as_dialect_check_shows_them() {
 
 mod standing;
 mod units;
+
+#[test]
+fn a_file_is_read_as_one_of_the_included_before_it_has_its_name() {
+    let machine = Machine::new("include_dir = \"accounts.d\"\n");
+    fs::create_dir(machine.path("accounts.d")).expect("mkdir");
+    let with = |file: &str, show: &str| {
+        machine.check_with(CheckArgs {
+            with: Some(machine.path(file)),
+            show: Some(show.to_owned()),
+            ..machine.args()
+        })
+    };
+    machine.write("accounts.d/.ads.new", ADS, 0o600);
+    let (exit, out, err) = with("accounts.d/.ads.new", "ads");
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    assert!(out.contains("tokend.toml is fine: 1 account"), "{out}");
+    assert_eq!(machine.check(false).0, Exit::Success);
+    assert!(machine.check(false).1.contains("0 accounts"));
+    // One that is there already.
+    machine.write("accounts.d/ads.toml", ADS, 0o600);
+    let (exit, _, err) = with("accounts.d/.ads.new", "ads");
+    assert_eq!(exit, Exit::Config);
+    assert!(err.contains("account ads is defined twice"), "{err}");
+    // One that is nowhere, and one in a directory that is not read.
+    let (exit, _, err) = with("accounts.d/.none", "ads");
+    assert!(
+        exit == Exit::Config && err.contains("cannot be read"),
+        "{err}"
+    );
+    machine.write("elsewhere", ADS, 0o600);
+    let (exit, _, err) = with("elsewhere", "ads");
+    assert_eq!(exit, Exit::Config);
+    assert!(
+        err.contains("does not read the files in DIR")
+            && err.contains("set `include_dir = \"DIR\"`"),
+        "{err}"
+    );
+}

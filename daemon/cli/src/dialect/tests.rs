@@ -233,3 +233,68 @@ fn check_shows_the_requests_that_come_of_merging() {
     );
     assert!(!shown.contains("refresh with"), "{shown}");
 }
+
+#[test]
+fn what_an_account_needs_goes_by_its_options() {
+    let needs = |line: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&good(&[&["needs"], line].concat())).expect("JSON")
+    };
+    let fields = |needs: &serde_json::Value| -> Vec<String> {
+        let all = needs["fields"].as_array().expect("an array").iter();
+        let word = |field: &serde_json::Value| {
+            let is = |key: &str, word| if field[key] == true { word } else { "" };
+            let name = field["name"].as_str().expect("a name");
+            format!(
+                "{name}{}{}",
+                is("secret", " secret"),
+                is("required", " required")
+            )
+        };
+        all.map(word).collect()
+    };
+    let all = needs(&["oauth2"]);
+    let expected = [
+        "scope",
+        "username required",
+        "password secret required",
+        "client_id required",
+        "client_secret secret",
+    ];
+    assert_eq!(fields(&all), expected);
+    assert_eq!(
+        (&all["base_url"], &all["login"]),
+        (&true.into(), &true.into())
+    );
+    let grant = &all["options"][0];
+    assert_eq!(
+        (&grant["name"], &grant["default"]),
+        (&"grant".into(), &"password".into())
+    );
+    assert_eq!(grant["choices"].as_array().expect("choices").len(), 3);
+    assert_eq!(all["options"][2]["path"], true, "{all}");
+    let clients = needs(&["oauth2", "--option", "grant=client_credentials"]);
+    assert_eq!(
+        fields(&clients),
+        ["scope", "client_id required", "client_secret secret"]
+    );
+    let pasted = needs(&["oauth2", "--option", "grant=refresh_token"]);
+    assert_eq!(pasted["login"], false);
+    let mine = Files::new(&[(
+        "t.toml",
+        "summary = \"t\"\nextends = \"oauth2\"\n[options.tenant]\ndescription = \"whose\"\n[login]\npath = \"/{tenant}/token\"\n",
+    )]);
+    let tenant = needs(&[&mine.path("t.toml")]);
+    let required: Vec<_> = tenant["options"]
+        .as_array()
+        .expect("options")
+        .iter()
+        .filter(|it| it["required"] == true)
+        .collect();
+    assert_eq!(required.len(), 1, "{tenant}");
+    assert_eq!(required[0]["name"], "tenant");
+    let (exit, _, err) = done(&["needs", "oauth2", "--option", "grant=magic"]);
+    assert!(
+        exit == Exit::Usage && err.contains("client_credentials"),
+        "{err}"
+    );
+}

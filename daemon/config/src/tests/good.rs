@@ -194,6 +194,7 @@ fn the_command_line_comes_before_the_file() {
     let overrides = Overrides {
         socket: Some("/c".into()),
         state_dir: Some("/d".into()),
+        ..Overrides::default()
     };
     let config = Config::load(
         &site.path("tokend.toml"),
