@@ -6,6 +6,7 @@
 mod exec;
 mod get;
 mod helper;
+mod init;
 mod integrate;
 mod keep;
 mod logs;
@@ -28,6 +29,7 @@ use tokend_client::AccountName;
 pub(crate) use exec::{Exec, Place};
 pub(crate) use get::Get;
 pub(crate) use helper::{Helper, Protocol, read_cargo};
+pub(crate) use init::{Init, account as new_account};
 pub(crate) use integrate::Integrate;
 pub(crate) use keep::Keep;
 pub(crate) use logs::Logs;
@@ -70,6 +72,7 @@ pub(crate) enum Command {
     Login(Login),
     Forget(Forget),
     Doctor(Doctor),
+    Init(Init),
     Integrate(Integrate),
     Logs(Logs),
     /// `exec --file` keeps its files fresh.
@@ -211,6 +214,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             account: optional_account(matches)?,
             json: matches.get_flag("json"),
         }),
+        Some(("init", matches)) => Command::Init(init::read(matches)?),
         Some(("logs", matches)) => Command::Logs(logs::read(matches)?),
         Some(("integrate", matches)) => Command::Integrate(integrate::read(matches)?),
         Some((keep::KEEP, matches)) => Command::Keep(keep::read(matches)?),
@@ -295,10 +299,13 @@ pub(crate) fn grammar() -> clap::Command {
         .subcommands(hidden())
 }
 
-/// Commands that ask no daemon.
-fn apart() -> [clap::Command; 2] {
+/// Commands that need no daemon.
+fn apart() -> [clap::Command; 3] {
     let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
     [
+        command("init", help::INIT)
+            .after_help(help::INIT_AFTER)
+            .defer(init::grammar),
         command("logs", help::LOGS)
             .after_help(help::LOGS_AFTER)
             .defer(logs::grammar),

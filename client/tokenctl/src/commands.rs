@@ -6,21 +6,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokend_client::{AccountName, GetOptions, LoginSecret, Patience, Token};
+use tokend_client::{AccountName, GetOptions, Patience, Token};
 
 use crate::arguments::{
-    Arguments, Command, Exec, Forget, Get, Kind, List, Login, Place, Refresh, Reject, Shape,
-    Status, Whoami,
+    Arguments, Command, Exec, Forget, Get, List, Place, Refresh, Reject, Shape, Status, Whoami,
 };
 use crate::connection::{connect, connect_within, patience};
 use crate::exec::{Obtained, Runtime};
 use crate::failure::{Exit, Failure};
 use crate::request::program;
-use crate::trust;
 use crate::who_answered::Daemon;
 use crate::{
-    clock, completion, doctor, exec, helper, input, integrate, logs, output, sink, status, token,
-    token_watch, watch, whoami, words,
+    clock, completion, doctor, exec, helper, init, input, integrate, login, logs, output, sink,
+    status, token, token_watch, watch, whoami, words,
 };
 
 /// Runs a command to its end.
@@ -42,7 +40,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Reject(options) => reject(socket, &options),
         Command::Reload => reload(socket),
         Command::Metrics => metrics(socket),
-        Command::Login(options) => login(socket, &options),
+        Command::Login(options) => login::run(socket, &options),
+        Command::Init(options) => init::run(socket, &options),
         Command::Forget(options) => forget(socket, &options),
         Command::Doctor(options) => doctor::run(socket, options.account.as_ref(), options.json),
         Command::Logs(options) => logs::run(socket, &options),
@@ -207,31 +206,6 @@ fn show_caller(socket: Option<&Path>, options: &Whoami) -> Result<(), Failure> {
 
 fn reload(socket: Option<&Path>) -> Result<(), Failure> {
     let said = connect(socket)?.admin().reload()?;
-    output::note(&said);
-    Ok(())
-}
-
-fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
-    let Login { account, kind } = options;
-    if input::is_terminal() {
-        // Connects first, so that a person does not type a password for a daemon that is absent or not theirs.
-        // The connection is not kept: the daemon gives a silent peer little time.
-        let mut client = connect(socket)?;
-        trust::demand(&client)?;
-        client.greet()?;
-    }
-    let secret = match kind {
-        Kind::Password => LoginSecret::Password(input::secret(&format!("password of {account}"))?),
-        Kind::RefreshToken => {
-            LoginSecret::RefreshToken(input::secret(&format!("refresh token of {account}"))?)
-        }
-        Kind::ClientSecret => {
-            LoginSecret::ClientSecret(input::secret(&format!("client secret of {account}"))?)
-        }
-    };
-    let mut client = connect(socket)?;
-    trust::demand(&client)?;
-    let said = client.admin().login(account, secret)?;
     output::note(&said);
     Ok(())
 }

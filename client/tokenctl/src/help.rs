@@ -6,6 +6,7 @@ pub(crate) const ABOUT: &str = "Ask tokend, the local token broker, for access t
 
 pub(crate) const AFTER: &str = "\
 Examples:
+  tokenctl init                                   describe a first account, by a few questions
   tokenctl get ads                                print a token that is valid now
   tokenctl get ads --format curl | curl -fsS -K - URL
                                                   use it; `tokenctl get --help` has the form for scripts
@@ -299,6 +300,30 @@ code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not
 79 login required.
 With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.
 A topic or severity of a newer tokend, which this tokenctl does not know, is other-NUMBER or warning.";
+
+pub(crate) const INIT: &str = "Describe an account for the daemon, after a few questions";
+
+pub(crate) const INIT_AFTER: &str = "\
+Asks what no option says, shows what it would write, has `tokend check` look at it, and only then puts it in place: the
+account into accounts.d/ACCOUNT.toml beside the configuration, and the configuration itself if there is none. As root
+that is /etc/tokend/tokend.toml, else $XDG_CONFIG_HOME/tokend/tokend.toml. No file is ever overwritten. Then it offers
+to start the daemon or to have it read the configuration, asks for the credential as `login` does, and has one
+token obtained at most. Run it again with the same account to go on where it stopped.
+
+Without a terminal nothing is asked: what is missing is a usage error that names the options. --yes writes without
+asking, --start and --try go on without asking. A secret is never an option: --secret says where it comes from.
+  login                 `tokenctl login` asks for it, and the store keeps it sealed
+  file:PATH             a file that only the daemon's user or root can read
+  command:WORD ...      a command that prints it, run without a shell
+  credential:NAME       a systemd credential of the daemon's unit
+  env:NAME              a variable of the daemon's environment
+
+Examples:
+  tokenctl init
+  sudo tokenctl init --account ads --dialect ad-verification --base-url https://ads.example.com \\
+      --username you@example.com --secret file:/etc/tokend/secrets/ads --allow deploy --yes --start --try
+  tokenctl init --account id --dialect oauth2 --token-url https://id.example.com/oauth/token \\
+      --option grant=client_credentials --client-id my-client --secret login";
 
 pub(crate) const LOGS: &str = "Show what happened with an account: attempts, releases and denials";
 

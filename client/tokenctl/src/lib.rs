@@ -5,6 +5,7 @@
 //! Owns what people type and read. It holds no state, starts no runtime, and never prints a token or a credential
 //! anywhere but on standard output, where one was asked for. Its exit codes are a contract; see `failure::Exit`.
 
+mod account_file;
 mod arguments;
 mod claims;
 mod clock;
@@ -17,9 +18,11 @@ mod exec;
 mod failure;
 mod help;
 mod helper;
+mod init;
 mod input;
 mod integrate;
 mod lasting_watch;
+mod login;
 mod logs;
 mod notes;
 mod output;

@@ -59,6 +59,19 @@ impl Terminal {
         self.shown.clear();
     }
 
+    /// Waits until the program has ended.
+    pub(crate) fn ends(&mut self) {
+        let watch = Stopwatch::start();
+        loop {
+            let left = PATIENCE.saturating_sub(watch.elapsed());
+            match self.bytes.recv_timeout(left) {
+                Ok(byte) => self.shown.push(byte.into()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it goes on: {:?}", self.shown),
+            }
+        }
+    }
+
     /// Presses keys.
     pub(crate) fn press(&mut self, keys: &str) {
         let input = self.child.stdin.as_mut().unwrap();

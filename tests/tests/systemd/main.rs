@@ -16,6 +16,7 @@ mod egress;
 mod files;
 mod front;
 mod guide;
+mod init;
 mod integrate;
 mod licences;
 mod lifecycle;

@@ -139,6 +139,14 @@ fn too_many(command: Option<&str>, see: &str) -> Failure {
         Some("integrate") => {
             "integrate takes a name and one account, and another word follows them".to_owned()
         }
+        // People put secrets behind this too.
+        Some("init") => {
+            let advice = "write answers as options: --account ads; secrets are never among them";
+            return Failure::usage(
+                "init takes options only, and a word follows it",
+                format!("{advice}\n{see}"),
+            );
+        }
         Some("request") => "request takes a method and a URL, and another word follows them".into(),
         Some(command) => format!("{command} takes no word, and one follows it"),
     };

@@ -17,6 +17,7 @@ mod fake;
 mod formats;
 mod get;
 mod helper;
+mod init;
 mod input;
 mod request;
 mod run;

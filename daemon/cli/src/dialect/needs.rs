@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 use tokend_dialect::{Dialect, Endpoint, EndpointSettings, ExchangeKind};
 
-use super::misused;
+use crate::arguments::Exit;
 use crate::printing::Failure;
 
 /// A base URL for what does not depend on one.
@@ -54,8 +54,9 @@ pub(super) fn print(
         options: options.iter().cloned().collect(),
         ..EndpointSettings::default()
     };
-    let endpoint = Endpoint::new(dialect, &settings)
-        .map_err(|error| misused(format!("{error}; {}", error.help())))?;
+    let endpoint = Endpoint::new(dialect, &settings).map_err(|error| {
+        Failure::line(Exit::Usage, format!("tokend: {error}; {}", error.help()))
+    })?;
     let kinds = [ExchangeKind::Login, ExchangeKind::Refresh];
     let missing = kinds.map(|kind| dialect.missing_options(kind, &endpoint, |_| true));
     let missing = missing.concat();

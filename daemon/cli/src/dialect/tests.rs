@@ -235,6 +235,7 @@ fn check_shows_the_requests_that_come_of_merging() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of options and fields")]
 fn what_an_account_needs_goes_by_its_options() {
     let needs = |line: &[&str]| -> serde_json::Value {
         serde_json::from_str(&good(&[&["needs"], line].concat())).expect("JSON")
