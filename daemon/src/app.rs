@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use tokend_config::{AuditEvent, Config};
 use tokend_document::counted;
 use tokend_process::clock::Clock;
-use tokend_process::listen::{self, Bound, Usage};
+use tokend_process::listen::{self, Bound, SocketOrigin, Usage};
 use tokend_process::shutdown::Shutdown;
 use tokend_process::signals::{Incoming, SignalRequest};
 use tokend_process::systemd::{self, Manager};
@@ -25,9 +25,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
+use crate::outlets::listeners::Listeners;
 use crate::reload::{ConfigSource, LogChoice, retry};
+use crate::server::accept::{self, Native, Places};
 use crate::server::listen::Inherited;
-use crate::server::{accept, metrics_http};
+use crate::server::metrics_http;
 use tokend_audit::{Audit, Event, FingerprintKey, Outcome, Trigger};
 use tokend_egress::Egress;
 use tokend_upstream::secrets::SecretSource;
@@ -67,6 +69,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         Some(bound) => bound,
         None => listen::bind(&config.socket, config.socket_mode, Usage::Clients)?,
     };
+    let outlets = Listeners::bind(&config, inherited.outlets)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tokend")
@@ -74,7 +77,8 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         .build()
         .context("the runtime cannot be started")?;
     let passed = inherited.metrics;
-    let origin = bound.origin.clone();
+    let mut origins = outlets.origins();
+    origins.push(bound.origin.clone());
     let ended = runtime.block_on(stack::wiped_throughout(async move {
         let signals = Incoming::register().context("signals cannot be listened to")?;
         let clock = Clock::system();
@@ -101,11 +105,16 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             signals,
             patience,
         };
-        daemon.run(config, messages, bound, passed, egress).await
+        let sockets = Sockets {
+            bound,
+            passed,
+            outlets,
+        };
+        daemon.run(config, messages, sockets, egress).await
     }));
     // A file system that does not answer may block a thread for good: the process ends without that thread.
     runtime.shutdown_background();
-    origin.clean_up();
+    origins.iter().for_each(SocketOrigin::clean_up);
     ended
 }
 
@@ -136,6 +145,15 @@ fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, FingerprintKey
     Ok((Arc::new(RedbStore::open(dir, key)?), fingerprint_key))
 }
 
+/// The sockets it listens on.
+struct Sockets {
+    /// For clients.
+    bound: Bound,
+    /// For readers of metrics, if systemd passed it.
+    passed: Option<TcpListener>,
+    outlets: Listeners,
+}
+
 /// The daemon of this process.
 struct Daemon {
     shell: Shell,
@@ -150,10 +168,14 @@ impl Daemon {
         mut self,
         config: Config,
         messages: mpsc::Receiver<Message>,
-        bound: Bound,
-        passed: Option<TcpListener>,
+        sockets: Sockets,
         egress: Option<Egress>,
     ) -> anyhow::Result<()> {
+        let Sockets {
+            bound,
+            passed,
+            outlets,
+        } = sockets;
         let readers = metrics_http::listen(config.metrics.listen.as_ref(), passed, egress).await?;
         let (store_thread, ending_thread) = self.shell.store_thread()?;
         let engine = self
@@ -175,8 +197,10 @@ impl Daemon {
             task::spawn(readers.serve(self.shell.requests.metrics.clone(), stages.clone()));
         }
         let socket = bound.origin.clone();
-        let requests = Arc::clone(&self.shell.requests);
-        let accepting = tokio::spawn(accept::run(bound.fd, requests, limits, stages));
+        let places = Places::new(Arc::clone(&self.shell.requests), limits);
+        let mut accepting = outlets.start(&places, &stages);
+        let native = accept::run::<Native>(bound.fd, places, stages);
+        accepting.push(tokio::spawn(native));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             accounts = accounts.accounts,
@@ -194,7 +218,7 @@ impl Daemon {
         mut self,
         mut engine: JoinHandle<()>,
         ending_thread: Thread<()>,
-        accepting: JoinHandle<std::io::Result<()>>,
+        accepting: Vec<JoinHandle<std::io::Result<()>>>,
         stage: watch::Sender<Shutdown>,
     ) -> anyhow::Result<()> {
         let trying = retry::keep_trying(Arc::clone(&self.shell.reloader));
@@ -226,10 +250,12 @@ impl Daemon {
         stage.send_replace(Shutdown::Draining);
         let end = self.drain().await;
         stage.send_replace(Shutdown::Closing);
-        accepting
-            .await
-            .context("the task that accepts connections died")?
-            .context("connections cannot be accepted")?;
+        for accepting in accepting {
+            accepting
+                .await
+                .context("the task that accepts connections died")?
+                .context("connections cannot be accepted")?;
+        }
         tokio::time::sleep(accept::GRACE).await;
         engine.abort();
         drop(self);

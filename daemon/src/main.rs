@@ -9,6 +9,7 @@ mod doctor;
 #[cfg(test)]
 mod log_lines;
 mod metrics;
+mod outlets;
 mod reload;
 mod requests;
 mod server;

@@ -199,7 +199,7 @@ fn show_caller(socket: Option<&Path>, options: &Whoami) -> Result<(), Failure> {
     let who = client.whoami()?;
     let daemon = Daemon::of(&client);
     match options.json {
-        true => output::print_json(&whoami::json(&who, &daemon)),
+        true => output::print_json(&whoami::json(&who, Some(&daemon))),
         false => output::print(whoami::detail(&who, &daemon).as_bytes()),
     }
 }

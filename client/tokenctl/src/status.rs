@@ -5,19 +5,23 @@
 
 mod columns;
 mod detail;
-mod json;
 mod live;
 mod table;
 
 pub(crate) use columns::wrap;
 pub(crate) use detail::detail;
-pub(crate) use json::json;
 pub(crate) use live::{Canvas, Known, live};
 pub(crate) use table::table;
 
+use serde::Serialize;
 use tokend_client::AccountStatus;
 
 use crate::words;
+
+/// The accounts as something to serialize.
+pub(crate) fn json(accounts: &[AccountStatus]) -> Vec<impl Serialize> {
+    accounts.iter().map(tokend_json::account).collect()
+}
 
 /// One line for each account, tab-separated; the columns are documented in `status --help`.
 pub(crate) fn lines(accounts: &[AccountStatus]) -> String {

@@ -15,11 +15,10 @@ use base64::engine::general_purpose::STANDARD;
 use tokend_client::{Presentation, Token};
 use zeroize::Zeroizing;
 
-pub(crate) use json::json_type;
-
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
 pub(crate) use authorization::scheme;
+pub(crate) use json::facts;
 use parts::{cannot_stand, header, line};
 pub(crate) use parts::{demand_plain, lines};
 

@@ -1,121 +1,13 @@
-//! What the daemon sees of the caller, for people and programs.
+//! What the daemon sees of the caller, for people.
 //!
-//! Pure. Owns the keys of the JSON; they are a contract with programs.
+//! Pure. Programs read the JSON of `tokend-json`.
 
-use serde::Serialize;
 use tokend_client::{Id, Namespaces, Seen, Whoami};
 
 use crate::who_answered::Daemon;
 use crate::words::plain;
 
-/// The answer as something to serialize. A fact that could not be read is null, and `unread` has the reason.
-pub(crate) fn json<'d>(who: &Whoami, daemon: &'d Daemon) -> impl Serialize + use<'d> {
-    let groups = who.groups.as_ref().ok();
-    let user_unit = who.user_unit.as_ref().ok().and_then(Option::as_ref);
-    let namespaces = who.namespaces.as_ref().ok();
-    let executable = who.executable.as_ref().ok();
-    Json {
-        uid: who.user.id,
-        user: who.user.name.clone(),
-        gid: who.group.id,
-        group: who.group.name.clone(),
-        pid: (who.pid != 0).then_some(who.pid),
-        groups: groups.map(|groups| groups.iter().map(Named::from).collect()),
-        more_groups: who.more_groups,
-        unit: who.unit.clone().ok().flatten(),
-        user_unit: user_unit.map(|unit| unit.unit.clone()),
-        user_unit_owner: user_unit.map(|unit| unit.owner),
-        executable: executable.map(|executable| executable.path.clone()),
-        executable_is_there: executable.map(|executable| executable.is_there),
-        sha256: who.sha256.clone().ok(),
-        nested_pid_namespace: namespaces.and_then(|namespaces| namespaces.nested_pid),
-        other_user_namespace: namespaces.and_then(|namespaces| namespaces.other_user),
-        unread: unread(who)
-            .into_iter()
-            .map(|(what, why)| Unread {
-                what,
-                why: why.to_owned(),
-            })
-            .collect(),
-        administrator: who.administrator.clone(),
-        may: who
-            .accounts
-            .iter()
-            .map(|may| May {
-                permission: may.permission.clone(),
-                accounts: may.accounts,
-            })
-            .collect(),
-        daemon,
-    }
-}
-
-#[derive(Serialize)]
-struct Json<'d> {
-    uid: u32,
-    user: Option<String>,
-    gid: u32,
-    group: Option<String>,
-    pid: Option<u32>,
-    groups: Option<Vec<Named>>,
-    more_groups: u32,
-    unit: Option<String>,
-    user_unit: Option<String>,
-    user_unit_owner: Option<u32>,
-    executable: Option<String>,
-    executable_is_there: Option<bool>,
-    sha256: Option<String>,
-    nested_pid_namespace: Option<bool>,
-    other_user_namespace: Option<bool>,
-    unread: Vec<Unread>,
-    administrator: Vec<String>,
-    may: Vec<May>,
-    daemon: &'d Daemon,
-}
-
-#[derive(Serialize)]
-struct Named {
-    gid: u32,
-    group: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Unread {
-    what: &'static str,
-    why: String,
-}
-
-#[derive(Serialize)]
-struct May {
-    permission: String,
-    accounts: u32,
-}
-
-impl From<&Id> for Named {
-    fn from(group: &Id) -> Self {
-        Self {
-            gid: group.id,
-            group: group.name.clone(),
-        }
-    }
-}
-
-fn unread(who: &Whoami) -> Vec<(&'static str, &str)> {
-    let whys = [
-        ("groups", why(&who.groups)),
-        ("unit", why(&who.unit)),
-        ("user_unit", why(&who.user_unit)),
-        ("executable", why(&who.executable)),
-        ("sha256", why(&who.sha256)),
-        ("namespaces", why(&who.namespaces)),
-    ];
-    let read = |(what, why): (_, Option<_>)| Some((what, why?));
-    whys.into_iter().filter_map(read).collect()
-}
-
-fn why<T>(seen: &Seen<T>) -> Option<&str> {
-    seen.as_ref().err().map(String::as_str)
-}
+pub(crate) use tokend_json::whoami as json;
 
 /// The answer in lines for people.
 pub(crate) fn detail(who: &Whoami, daemon: &Daemon) -> String {
@@ -319,7 +211,7 @@ may            get 2 accounts
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        let json = serde_json::to_value(json(&strange, &Daemon::example())).unwrap();
+        let json = serde_json::to_value(json(&strange, Some(&Daemon::example()))).unwrap();
         assert_eq!(json["groups"], serde_json::Value::Null);
         assert_eq!(json["pid"], serde_json::Value::Null);
         assert_eq!(json["unread"][0]["what"], "groups");
@@ -330,7 +222,7 @@ may            get 2 accounts
 
     #[test]
     fn programs_read_json() {
-        let json = serde_json::to_value(json(&who(), &Daemon::example())).unwrap();
+        let json = serde_json::to_value(json(&who(), Some(&Daemon::example()))).unwrap();
         assert_eq!(json["uid"], 1000);
         assert_eq!(json["groups"][1]["gid"], 51);
         assert_eq!(json["unit"], "backup.service");

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use tokend_json::rfc3339;
+
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Reads a duration in the common grammar; at most 30 days.
@@ -71,14 +73,6 @@ pub(crate) fn until(now: Timestamp, ms: u64) -> Duration {
 pub(crate) fn since(now: Timestamp, ms: u64) -> Duration {
     let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
     Duration::from_millis(now.saturating_sub(ms))
-}
-
-/// A Unix time in milliseconds after RFC 3339, cut to whole seconds, in UTC; `None` beyond the year 9999.
-pub(crate) fn rfc3339(ms: u64) -> Option<String> {
-    let seconds = i64::try_from(ms / 1000).ok()?;
-    Timestamp::from_second(seconds)
-        .ok()
-        .map(|time| time.to_string())
 }
 
 /// A time as RFC 3339 writes it, in whole seconds.

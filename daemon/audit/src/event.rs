@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tokend_config::AuditEvent;
 use tokend_engine::{AttemptCause, AttemptKind};
-use tokend_policy::{Peer, Policy};
+use tokend_policy::{Outlet, Peer, Policy};
 use tokend_proto::{AccountName, Fault};
 
 use super::fingerprint::TokenFingerprint;
@@ -131,6 +131,7 @@ impl Record {
         let account = event.account.as_ref();
         put("account", account.map(AccountName::as_str).into());
         if let Some(peer) = &event.peer {
+            put("outlet", peer.outlet.map(Outlet::as_str).into());
             put("uid", peer.uid.into());
             put("gid", peer.gid.into());
             put("pid", peer.pid.into());

@@ -7,6 +7,7 @@ use tokend_policy::{Names, Policy};
 
 use crate::account::Account;
 use crate::audit::Audit;
+use crate::listen::Listen;
 use crate::metrics::Metrics;
 use crate::settings::{Http, Limits, Log};
 use crate::stamps::Stamps;
@@ -19,6 +20,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// Permission bits of the socket.
     pub socket_mode: u32,
+    /// Where outlets listen, unless their sockets are inherited.
+    pub listen: Listen,
     /// Where the store and its key are.
     pub state_dir: PathBuf,
     /// Who may administer: reload, and refresh, log in and forget any account.

@@ -12,6 +12,7 @@ use super::allow::{ADMIN, rules};
 use super::audit::Audit;
 use super::files::{NotListed, REMEDY};
 use super::group::{Groups, Members};
+use super::listen::Listen;
 use super::metrics::Metrics;
 use super::reading::Reading;
 use super::rule_origins::Owner;
@@ -22,6 +23,7 @@ use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
 pub(super) struct DaemonSettings {
     pub(super) socket: Option<PathBuf>,
     pub(super) socket_mode: u32,
+    pub(super) listen: Listen,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) admin: Arc<Policy>,
     pub(super) limits: Limits,
@@ -80,6 +82,7 @@ impl<'p> Globals<'p> {
                 || own_user(Permissions::ADMINISTER),
                 |rules| Arc::new(Policy::new(rules)),
             ),
+            listen: Listen::read(root, reading),
             limits: Limits::read(root, &mut reading.diagnostics),
             log: Log::read(root, &mut reading.diagnostics),
             audit: Audit::read(root, reading),

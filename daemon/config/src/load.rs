@@ -246,6 +246,7 @@ impl<'m> Accounts<'m> {
                 .or(settings.socket)
                 .unwrap_or_else(|| environment.socket()),
             socket_mode: settings.socket_mode,
+            listen: settings.listen,
             state_dir: state_dir
                 .or(settings.state_dir)
                 .unwrap_or_else(|| environment.state_dir()),

@@ -7,6 +7,7 @@
 
 mod directory;
 mod facts;
+mod outlet;
 mod peer;
 mod permission;
 mod rule;
@@ -14,6 +15,7 @@ mod unit;
 
 pub use directory::{Directory, NOT_KNOWN, NameAnswer, NameKind, Names};
 pub use facts::{Digest, Executable, Fact, Facts, Namespaces, Needs, Units, UserUnit};
+pub use outlet::Outlet;
 pub use peer::Peer;
 pub use permission::{Permission, Permissions};
 pub use rule::{Decision, Match, Policy, Rule};

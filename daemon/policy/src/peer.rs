@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::facts::{Fact, Facts, Needs};
+use crate::outlet::Outlet;
 
 /// The process that connected, as the kernel names it (SO_PEERCRED, unix(7)), and the facts that were read
 /// about it since.
@@ -20,6 +21,8 @@ pub struct Peer {
     /// Process id; 0 for a process the daemon's PID namespace does not show. For logs only: without a pin,
     /// another process may have it by now.
     pub pid: u32,
+    /// The outlet it came by; none for the native protocol.
+    pub outlet: Option<Outlet>,
     facts: Option<Arc<Facts>>,
 }
 
@@ -38,8 +41,15 @@ impl Peer {
             uid,
             gid,
             pid,
+            outlet: None,
             facts: None,
         }
+    }
+
+    /// The same peer, which came by this outlet.
+    #[must_use]
+    pub fn over(self, outlet: Option<Outlet>) -> Self {
+        Self { outlet, ..self }
     }
 
     /// The same peer with these facts in place of those it had.
@@ -88,6 +98,10 @@ impl Peer {
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {} gid {} pid {}", self.uid, self.gid, self.pid)
+        write!(f, "uid {} gid {} pid {}", self.uid, self.gid, self.pid)?;
+        match self.outlet {
+            Some(outlet) => write!(f, " over {outlet}"),
+            None => Ok(()),
+        }
     }
 }

@@ -14,7 +14,7 @@ use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener;
 use tokend_config::{AuditEvent, Limits};
-use tokend_policy::Peer;
+use tokend_policy::{Outlet, Peer};
 use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, encode};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
@@ -48,44 +48,79 @@ struct Slot {
     uid: u32,
 }
 
-pub(crate) async fn run(
-    fd: OwnedFd,
+/// What is spoken on a listener.
+pub(crate) trait Protocol: 'static {
+    /// The outlet, in records and log lines; none for the native protocol.
+    const OUTLET: Option<Outlet>;
+
+    /// Serves one connection of a peer until it ends. It was accepted this many milliseconds after boot.
+    fn serve(
+        stream: Stream,
+        caller: (Peer, u64),
+        requests: Arc<Requests>,
+        bounds: Bounds,
+    ) -> impl Future<Output = Ended> + Send;
+
+    /// The bytes that tell a peer why it gets no connection.
+    fn refusal(fault: Fault) -> Vec<u8>;
+}
+
+/// The protocol of `tokend-proto`.
+pub(crate) struct Native;
+
+/// What all listeners share: their requests, and the places of connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
     requests: Arc<Requests>,
-    limits: Limits,
+    slots: Arc<Slots>,
+    bounds: Bounds,
+}
+
+impl Places {
+    pub(crate) fn new(requests: Arc<Requests>, limits: Limits) -> Self {
+        Self {
+            requests,
+            slots: Arc::new(Slots {
+                total: count(limits.connections),
+                per_user: count(limits.connections_per_user),
+                taken: Mutex::default(),
+            }),
+            bounds: Bounds {
+                pending: count(limits.requests_per_connection),
+                idle: limits.idle_timeout,
+                frame: limits.frame_timeout,
+            },
+        }
+    }
+}
+
+/// Accepts connections on one listener until the daemon drains.
+pub(crate) async fn run<P: Protocol>(
+    fd: OwnedFd,
+    places: Places,
     stage: watch::Receiver<Shutdown>,
 ) -> io::Result<()> {
     let listener = Listener::try_from(fd)?;
-    let slots = Arc::new(Slots {
-        total: count(limits.connections),
-        per_user: count(limits.connections_per_user),
-        taken: Mutex::default(),
-    });
-    let bounds = Bounds {
-        pending: count(limits.requests_per_connection),
-        idle: limits.idle_timeout,
-        frame: limits.frame_timeout,
-    };
     let mut draining = stage.clone();
     accept_until(
         reached(&mut draining, Shutdown::Draining),
         || listener.accept(),
-        |stream| welcome(stream.into(), &requests, &slots, bounds, stage.clone()),
+        |stream| welcome::<P>(stream.into(), &places, stage.clone()),
         |error| tracing::warn!("a connection could not be accepted: {error}"),
     )
     .await;
     Ok(())
 }
 
-fn welcome(
-    stream: Stream,
-    requests: &Arc<Requests>,
-    slots: &Arc<Slots>,
-    bounds: Bounds,
-    mut stage: watch::Receiver<Shutdown>,
-) {
+fn welcome<P: Protocol>(stream: Stream, places: &Places, mut stage: watch::Receiver<Shutdown>) {
+    let Places {
+        requests,
+        slots,
+        bounds,
+    } = places;
     let accepted_ms = requests.clock.boot_ms();
     let peer = match tokend_peer::of(&stream) {
-        Ok(peer) => peer,
+        Ok(peer) => peer.over(P::OUTLET),
         Err(error) => {
             requests.metrics.counters().refused();
             return tracing::warn!("a connection was refused: {error}");
@@ -97,21 +132,21 @@ fn welcome(
             peer: Some(peer.clone()),
             ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         });
-        return turn_away(stream, &peer, nobody());
+        return turn_away::<P>(stream, &peer, nobody());
     }
     let slot = match Slots::take(slots, peer.uid) {
         Ok(slot) => slot,
         Err(fault) => {
             requests.metrics.counters().refused();
-            return turn_away(stream, &peer, fault);
+            return turn_away::<P>(stream, &peer, fault);
         }
     };
     let connected = requests.metrics.counters().connected();
-    let requests = Arc::clone(requests);
+    let (requests, bounds) = (Arc::clone(requests), *bounds);
     let caller = peer.clone();
     drop(tokio::spawn(async move {
         let ended = tokio::select! {
-            ended = connection::serve(stream, (caller, accepted_ms), requests, bounds) => ended,
+            ended = P::serve(stream, (caller, accepted_ms), requests, bounds) => ended,
             () = closing(&mut stage) => Ended::Closed,
         };
         drop((slot, connected));
@@ -142,21 +177,39 @@ async fn closing(stage: &mut watch::Receiver<Shutdown>) {
     tokio::time::sleep(GRACE / 2).await;
 }
 
-/// Sends the reason in one frame, if the peer takes it at once, and disconnects.
-fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
+/// Sends the reason, if the peer takes it at once, and disconnects.
+fn turn_away<P: Protocol>(mut stream: Stream, peer: &Peer, fault: Fault) {
     tracing::warn!(peer = %peer, "a connection was refused: {fault}");
-    let mut bytes = Vec::new();
-    let frame = ServerFrame {
-        id: RequestId(0),
-        response: Response::Fault(fault),
-    };
-    // No version has been agreed on yet.
-    if encode(&frame.for_version(OLDEST), &mut bytes).is_err() {
-        return;
-    }
+    let bytes = P::refusal(fault);
     drop(tokio::spawn(async move {
         let _not_taken = tokio::time::timeout(REFUSING, stream.write_all(&bytes)).await;
     }));
+}
+
+impl Protocol for Native {
+    const OUTLET: Option<Outlet> = None;
+
+    fn serve(
+        stream: Stream,
+        caller: (Peer, u64),
+        requests: Arc<Requests>,
+        bounds: Bounds,
+    ) -> impl Future<Output = Ended> + Send {
+        connection::serve(stream, caller, requests, bounds)
+    }
+
+    fn refusal(fault: Fault) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let frame = ServerFrame {
+            id: RequestId(0),
+            response: Response::Fault(fault),
+        };
+        // No version has been agreed on yet.
+        match encode(&frame.for_version(OLDEST), &mut bytes) {
+            Ok(()) => bytes,
+            Err(_) => Vec::new(),
+        }
+    }
 }
 
 impl Slots {

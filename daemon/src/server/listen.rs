@@ -1,11 +1,13 @@
 //! The sockets that systemd passes to the daemon.
 //!
-//! Owns which of them is for clients and which for metrics, and the errors about sockets that are neither.
+//! Owns which of them is for clients, which for metrics and which for outlets, and the errors about sockets that are none of these.
 
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
+use tokend_policy::Outlet;
 use tokend_process::listen::{Bound, SocketOrigin};
 
 /// systemd's name for the socket on which metrics are read.
@@ -15,6 +17,7 @@ const METRICS: &str = "metrics";
 pub(crate) struct Inherited {
     pub(crate) clients: Option<Bound>,
     pub(crate) metrics: Option<TcpListener>,
+    pub(crate) outlets: Vec<(Outlet, Bound)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,11 @@ pub(crate) enum InheritError {
          of metrics ({0})"
     )]
     NotOurs(io::Error),
+    #[error(
+        "what systemd passed for {0} is not one listening Unix stream socket: keep one ListenStream= with a path in {unit} ({1})",
+        unit = .0.unit()
+    )]
+    NotForOutlet(Outlet, io::Error),
     #[error(
         "what systemd passed for metrics is not a listening TCP socket: use one ListenStream= with an address in tokend-metrics.socket, or say `listen = \"unix:…\"` in [metrics] ({0})"
     )]
@@ -45,15 +53,28 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, InheritError> {
     let (mut names, mut count) = (names.split(':'), 0);
     for index in 0..passed.len() {
         let twice = || io::Error::other("taken twice");
-        if names.next() == Some(METRICS) {
+        let another = || io::Error::other("there are two");
+        let name = names.next();
+        if name == Some(METRICS) {
             let listener = passed
                 .take_tcp_listener(index)
                 .and_then(|listener| listener.ok_or_else(twice))
                 .map_err(InheritError::NotForMetrics)?;
-            let another = || io::Error::other("there are two");
             if inherited.metrics.replace(listener).is_some() {
                 return Err(InheritError::NotForMetrics(another()));
             }
+            continue;
+        }
+        let outlet = Outlet::ALL.into_iter().find(|it| name == Some(it.as_str()));
+        if let Some(outlet) = outlet {
+            let listener = passed
+                .take_unix_listener(index)
+                .and_then(|listener| listener.ok_or_else(twice))
+                .map_err(|error| InheritError::NotForOutlet(outlet, error))?;
+            if inherited.outlets.iter().any(|(own, _)| *own == outlet) {
+                return Err(InheritError::NotForOutlet(outlet, another()));
+            }
+            inherited.outlets.push((outlet, bound(listener)));
             continue;
         }
         count += 1;
@@ -61,13 +82,17 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, InheritError> {
             .take_unix_listener(index)
             .and_then(|listener| listener.ok_or_else(twice))
             .map_err(InheritError::NotOurs)?;
-        inherited.clients = Some(Bound {
-            fd: listener.into(),
-            origin: SocketOrigin::Inherited,
-        });
+        inherited.clients = Some(bound(listener));
     }
     match count {
         0 | 1 => Ok(inherited),
         count => Err(InheritError::TooMany { count }),
+    }
+}
+
+fn bound(listener: UnixListener) -> Bound {
+    Bound {
+        fd: listener.into(),
+        origin: SocketOrigin::Inherited,
     }
 }

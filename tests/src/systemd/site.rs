@@ -8,7 +8,7 @@ use super::Machine;
 use tokend_harness::built;
 
 /// The unit files of this source tree, and where each is installed.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("tokend.service", "/usr/lib/systemd/system/tokend.service"),
     ("tokend.socket", "/usr/lib/systemd/system/tokend.socket"),
     (
@@ -26,6 +26,10 @@ const FILES: [(&str, &str); 10] = [
     (
         "tokend-sink@.service",
         "/usr/lib/systemd/system/tokend-sink@.service",
+    ),
+    (
+        "tokend-http.socket",
+        "/usr/lib/systemd/system/tokend-http.socket",
     ),
     (
         "user/tokend.service",

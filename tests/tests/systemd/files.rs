@@ -35,6 +35,7 @@ fn no_unit_counts_its_starts_and_every_socket_of_the_daemon_its_waiting_clients(
         "tokend.service",
         "tokend.socket",
         "tokend-metrics.socket",
+        "tokend-http.socket",
         "tokend-egress.service",
         "tokend-egress.socket",
         "user/tokend.service",
@@ -74,6 +75,7 @@ fn every_unit_is_verified_and_names_nothing_unknown() {
         "/usr/lib/systemd/system/tokend-egress.socket",
         "/usr/lib/systemd/system/tokend-metrics.socket",
         "/usr/lib/systemd/system/tokend-sink@.service",
+        "/usr/lib/systemd/system/tokend-http.socket",
     ];
     let user = [
         "--user",

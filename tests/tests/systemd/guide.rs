@@ -72,10 +72,28 @@ fn the_guide_is_followed_to_the_letter() {
     let metrics = stage.run(&["bash", "-c", ask]).out;
     assert!(metrics.contains("tokend_build_info{"), "{metrics}");
 
+    tokens_over_http(&stage);
     stage.follow("direct-network.conf");
     let network = |pid: &str| stage.run(&["readlink", &format!("/proc/{pid}/ns/net")]).out;
     assert_eq!(network(&stage.property("MainPID")), network("1"));
     stage.behaved();
+}
+
+fn tokens_over_http(stage: &Stage) {
+    stage.follow("tokend-http.socket\n");
+    let url = format!("http://tokend/v1/accounts/{IT}/token");
+    let curl = [
+        "curl",
+        "-s",
+        "--unix-socket",
+        "/run/tokend/http.sock",
+        "-H",
+        "X-Tokend: 1",
+        &url,
+    ];
+    let answer = stage.run(&curl).out;
+    let newest = stage.sim.newest_access(IT).unwrap();
+    assert!(answer.contains(&newest), "an answer without the token");
 }
 
 fn checkout(stage: &Stage) {
@@ -94,6 +112,7 @@ fn checkout(stage: &Stage) {
         "tokend-egress.socket",
         "tokend-metrics.socket",
         "tokend-sink@.service",
+        "tokend-http.socket",
         "examples/direct-network.conf",
         "tokend.sysusers",
         "tokend.tmpfiles",

@@ -1,12 +1,12 @@
 //! What a watch prints.
 //!
-//! Owns its lines, which are a contract with scripts. In the plain form standard output has tokens and nothing else.
+//! Its lines are a contract with scripts. In the plain form standard output has tokens and nothing else.
 
-use serde::Serialize;
 use tokend_client::{AccountName, ClientError, Fault, Token};
+use tokend_json::Event;
 
 use crate::failure::{Exit, Failure};
-use crate::{output, token, words};
+use crate::{output, token};
 
 /// How events are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,25 +23,6 @@ pub(super) struct Report {
     account: AccountName,
     /// Whether it was said that the daemon is away.
     is_away: bool,
-}
-
-/// One line. Keys that an event does not have are left out, except `expires_at`, which is null where it is unknown.
-#[derive(Serialize, Default)]
-struct Line<'a> {
-    event: &'static str,
-    account: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    access_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Option<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<&'a str>,
 }
 
 impl Report {
@@ -61,12 +42,7 @@ impl Report {
                 Err(Failure::new(Exit::Software, what, advice))
             }
             Form::Plain => output::print(&token::plain(token)),
-            Form::Json => output::print_json(&Line {
-                access_token: Some(token.access_token.expose()),
-                token_type: Some(token::json_type(token)),
-                expires_at: Some(token.expires_at.and_then(words::rfc3339_of)),
-                ..self.line("token")
-            }),
+            Form::Json => output::print_json(&Event::token(&self.account, token::facts(token))),
         }
     }
 
@@ -76,7 +52,7 @@ impl Report {
                 self.note("its token must not be used any more");
                 Ok(())
             }
-            Form::Json => output::print_json(&self.line("retired")),
+            Form::Json => output::print_json(&Event::retired(&self.account)),
         }
     }
 
@@ -88,12 +64,7 @@ impl Report {
                 self.note(&format!("no token at present: {}{advice}", fault.message));
                 Ok(())
             }
-            Form::Json => output::print_json(&Line {
-                code: Some(fault.code.name().into_owned()),
-                message: Some(fault.message.clone()),
-                advice: fault.advice.as_deref(),
-                ..self.line("unavailable")
-            }),
+            Form::Json => output::print_json(&Event::unavailable(&self.account, fault)),
         }
     }
 
@@ -107,24 +78,15 @@ impl Report {
                 self.note(&format!("{error}; trying again until tokend is back"));
                 Ok(())
             }
-            Form::Json => output::print_json(&Line {
-                message: Some(error.to_string()),
-                ..self.line("reconnecting")
-            }),
+            Form::Json => {
+                output::print_json(&Event::reconnecting(&self.account, error.to_string()))
+            }
         }
     }
 
     /// The daemon has answered.
     pub(super) fn is_back(&mut self) {
         self.is_away = false;
-    }
-
-    fn line(&self, event: &'static str) -> Line<'_> {
-        Line {
-            event,
-            account: self.account.as_str(),
-            ..Line::default()
-        }
     }
 
     fn note(&self, sentence: &str) {

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tokend_config::{Config, MetricsListen, SecretPlace, is_shortage};
+use tokend_policy::Outlet;
 use tokend_process::systemd;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
@@ -31,6 +32,7 @@ impl Findings {
         }
         self.state(&config.state_dir, run_as);
         self.socket(config, run_as, held);
+        self.outlets(config, run_as, held);
         self.audit(config, run_as);
         self.metrics(config, run_as, held);
     }
@@ -242,11 +244,23 @@ impl Findings {
         }
     }
 
+    /// The sockets of outlets. One that systemd passes takes precedence over the configuration's path.
+    fn outlets(&mut self, config: &Config, run_as: &RunAs, held: bool) {
+        let unit = run_as.unit.as_ref();
+        for outlet in Outlet::ALL {
+            let is_passed = unit.is_some_and(|unit| unit.passes(outlet));
+            if let Some(path) = config.listen.at(outlet).filter(|_| !is_passed) {
+                self.place(Usage::Outlet(outlet), path, unit, held);
+            }
+        }
+    }
+
     /// A socket that the daemon creates itself.
     fn place(&mut self, usage: Usage, path: &Path, unit: Option<&Unit>, held: bool) {
         let what = match usage {
-            Usage::Metrics => "the socket of metrics",
-            Usage::Clients | Usage::Relay => "the socket",
+            Usage::Metrics => "the socket of metrics".to_owned(),
+            Usage::Outlet(outlet) => format!("the socket of {outlet}"),
+            Usage::Clients | Usage::Relay => "the socket".to_owned(),
         };
         let what = format!("{what} {}", path.display());
         let dir = path.parent().unwrap_or(path);

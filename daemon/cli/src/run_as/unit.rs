@@ -8,6 +8,8 @@ pub(super) mod environment;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokend_policy::Outlet;
+
 /// The directories of unit files; earlier ones take precedence (systemd.unit(5)).
 const PLACES: [&str; 11] = [
     "etc/systemd/system.control",
@@ -39,6 +41,8 @@ pub(crate) struct Unit {
     pub(crate) has_socket: bool,
     /// Whether systemd listens for readers of metrics.
     pub(crate) has_metrics_socket: bool,
+    /// The outlets whose sockets systemd passes.
+    outlets: Vec<Outlet>,
 }
 
 /// Whether the daemon gets a credential.
@@ -61,21 +65,28 @@ impl Unit {
         for text in files(root, "tokend.service")? {
             read(&text, &mut settings);
         }
-        let metrics = "tokend-metrics.socket";
-        let mut wants = ["sockets.target.wants", "tokend.service.requires"].iter();
-        let mut is_enabled = || {
+        let is_enabled = |socket: &str| {
             let dir = root.join("etc/systemd/system");
-            wants.any(|wants| dir.join(wants).join(metrics).symlink_metadata().is_ok())
+            let mut wants = ["sockets.target.wants", "tokend.service.requires"].iter();
+            files(root, socket).is_some()
+                && wants.any(|wants| dir.join(wants).join(socket).symlink_metadata().is_ok())
         };
+        let outlets = Outlet::ALL.into_iter();
         let mut unit = Self {
             root: root.to_owned(),
             settings,
             credentials: Vec::new(),
             has_socket: files(root, "tokend.socket").is_some(),
-            has_metrics_socket: files(root, metrics).is_some() && is_enabled(),
+            has_metrics_socket: is_enabled("tokend-metrics.socket"),
+            outlets: outlets.filter(|it| is_enabled(it.unit())).collect(),
         };
         unit.credentials = unit.look_for_credentials();
         Some(unit)
+    }
+
+    /// Whether systemd listens for this outlet.
+    pub(crate) fn passes(&self, outlet: Outlet) -> bool {
+        self.outlets.contains(&outlet)
     }
 
     /// `User=`; none is root.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokend_engine::{Rate, RefreshPolicy};
-use tokend_policy::{Peer, Permission, Permissions, Rule};
+use tokend_policy::{Outlet, Peer, Permission, Permissions, Rule};
 
 use super::*;
 use crate::log::Format;
@@ -186,6 +186,14 @@ max_body = "64KiB"
         Some("http://proxy.example.com:3128".to_owned())
     );
     assert_eq!(config.http.max_body, 65536);
+}
+
+#[test]
+fn an_outlet_listens_where_it_is_told_and_by_default_nowhere() {
+    let listen = Site::new("[listen]\nhttp = \"run/http.sock\"\n");
+    let path = listen.path("run/http.sock");
+    assert_eq!(listen.good().listen.at(Outlet::Http), Some(path.as_path()));
+    assert_eq!(Site::new("").good().listen.at(Outlet::Http), None);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tokend_policy::Outlet;
+
 /// What a socket is for, which tells how another is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
@@ -14,6 +16,8 @@ pub enum Usage {
     Clients,
     /// Metrics are read there.
     Metrics,
+    /// An outlet for clients listens there.
+    Outlet(Outlet),
     /// A relay listens there, which has no configuration.
     Relay,
 }
@@ -138,13 +142,14 @@ impl Usage {
         match self {
             Self::Clients => "--socket PATH, or `socket` of the configuration",
             Self::Metrics => "`listen` in [metrics] of the configuration",
+            Self::Outlet(outlet) => outlet.setting(),
             Self::Relay => "--listen PATH",
         }
     }
 
     fn who(self) -> &'static str {
         match self {
-            Self::Clients | Self::Metrics => "daemon",
+            Self::Clients | Self::Metrics | Self::Outlet(_) => "daemon",
             Self::Relay => "relay",
         }
     }
@@ -153,7 +158,7 @@ impl Usage {
         let moved = match self {
             Self::Clients => "set XDG_RUNTIME_DIR to a directory of your own, or ",
             // These sockets have only the path that was given, or can do without one.
-            Self::Metrics | Self::Relay => "",
+            Self::Metrics | Self::Outlet(_) | Self::Relay => "",
         };
         format!("{moved}use another socket ({})", self.option())
     }

@@ -12,7 +12,7 @@ pub(super) const FILES: &[(&str, &[&str])] = &[
     (
         r#"sokcet = "/a""#,
         &[
-            "1:1: unknown key `sokcet`; did you mean `socket`? valid here: `socket`, `state_dir`, `dialect_dir`, `include_dir`, `socket_mode`, `admin`, `defaults`, `group`, `limits`, `log`, `audit`, `metrics`, `http`, `account`",
+            "1:1: unknown key `sokcet`; did you mean `socket`? valid here: `socket`, `state_dir`, `dialect_dir`, `include_dir`, `socket_mode`, `admin`, `defaults`, `group`, `listen`, `limits`, `log`, `audit`, `metrics`, `http`, `account`",
         ],
     ),
     (

@@ -1,22 +1,21 @@
-//! The status as JSON.
-//!
-//! Owns the keys; they are a contract with programs. Times are after RFC 3339; `expires_in` is in seconds as in
-//! RFC 6749, every other duration in milliseconds as its name says.
+//! The state of an account.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
-use tokend_client::{AccountStatus, Fault, LastAttempt, PaceStatus};
+use tokend_proto::{AccountStatus, Fault, LastAttempt, PaceStatus};
 
-use crate::words::rfc3339;
+use crate::time::rfc3339;
 
-/// The accounts as something to serialize.
-pub(crate) fn json(accounts: &[AccountStatus]) -> Vec<impl Serialize> {
-    accounts.iter().map(Account::from).collect()
+/// The state of an account as something to serialize.
+#[must_use]
+pub fn account(status: &AccountStatus) -> Account<'_> {
+    Account::from(status)
 }
 
+/// The state of an account.
 #[derive(Serialize)]
-struct Account<'a> {
+pub struct Account<'a> {
     account: &'a str,
     dialect: &'a str,
     base_url: &'a str,

@@ -1,0 +1,419 @@
+//! HTTP and JSON on a Unix socket, as curl speaks it, against `proto/openapi.json`.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokend_harness::{
+    Daemon, Site,
+    clock::{PATIENCE, wait_until},
+};
+use tokend_provider_simulator::{fault::Fault, spec::Api};
+
+use crate::stage::{Stage, slow};
+
+/// The contract, whose words these tests compare with.
+const CONTRACT: &str = include_str!("../../../proto/openapi.json");
+
+/// An answer over HTTP.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    kind: String,
+    body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The code of a problem, after a look at its other members.
+    #[track_caller]
+    fn code(&self) -> String {
+        let problem = self.json();
+        let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap().to_owned();
+        assert_eq!(self.kind, "application/problem+json", "{problem}");
+        assert_eq!(
+            problem.get("status"),
+            Some(&json!(self.status)),
+            "{problem}"
+        );
+        let code = text("code");
+        assert_eq!(text("type"), format!("urn:tokend:problem:{code}"));
+        assert!(!text("title").is_empty() && !text("detail").is_empty());
+        assert!(
+            CONTRACT.contains(&format!("`{code}` ({})", self.status)),
+            "{problem}"
+        );
+        code
+    }
+}
+
+fn socket(site: &Site) -> PathBuf {
+    site.path().join("http.sock")
+}
+
+/// Lets the daemon of this site listen, and starts it.
+fn start(stage: &Stage, more: &str) -> Daemon {
+    let path = stage.site.configuration();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        format!("[listen]\nhttp = \"http.sock\"\n{more}{text}"),
+    )
+    .unwrap();
+    stage.site.start().unwrap()
+}
+
+fn curl(site: &Site, arguments: &[&str]) -> Command {
+    let mut command = Command::new("curl");
+    command
+        .args([
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "60",
+            "--unix-socket",
+        ])
+        .arg(socket(site))
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Asks for this path, with these arguments of curl.
+fn ask_with(site: &Site, path: &str, arguments: &[&str]) -> Answer {
+    let written = "\n%{http_code} %{content_type}";
+    let url = format!("http://tokend{path}");
+    let output = curl(site, arguments)
+        .args(["-w", written, &url])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{path}: {error}");
+    let (body, end) = text.rsplit_once('\n').unwrap();
+    let (status, kind) = end.split_once(' ').unwrap();
+    Answer {
+        status: status.parse().unwrap(),
+        kind: kind.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+fn ask(site: &Site, path: &str) -> Answer {
+    ask_with(site, path, &["-H", "X-Tokend: 1"])
+}
+
+fn post(site: &Site, path: &str, body: &Value) -> Answer {
+    let body = body.to_string();
+    let arguments = [
+        "-H",
+        "X-Tokend: 1",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &body,
+    ];
+    ask_with(site, path, &arguments)
+}
+
+#[test]
+fn the_answers_are_those_of_tokenctl() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let site = &stage.site;
+    let health = ask(site, "/v1/health");
+    assert_eq!((health.status, &*health.kind), (200, "application/json"));
+    assert_eq!(health.json()["status"], "ok");
+
+    let without_daemon = |arguments: &[&str]| {
+        let mut printed = site.tokenctl(arguments).unwrap().json().unwrap();
+        printed.as_object_mut().unwrap().remove("daemon");
+        printed
+    };
+    let token = ask(site, "/v1/accounts/it/token");
+    assert_eq!(token.status, 200, "{token:?}");
+    let (mut over_http, mut printed) = (
+        token.json(),
+        without_daemon(&["get", "it", "--format", "json"]),
+    );
+    for answer in [&mut over_http, &mut printed] {
+        assert!(
+            answer
+                .as_object_mut()
+                .unwrap()
+                .remove("expires_in")
+                .is_some()
+        );
+    }
+    assert_eq!(over_http, printed);
+
+    let mut who = ask(site, "/v1/whoami").json();
+    let mut printed = without_daemon(&["whoami", "--json"]);
+    for who in [&mut who, &mut printed] {
+        for own in ["pid", "executable", "sha256", "executable_is_there"] {
+            who.as_object_mut().unwrap().remove(own);
+        }
+    }
+    assert_eq!(who, printed);
+
+    let one = ask(site, "/v1/accounts/it/status").json();
+    assert_eq!(
+        (&one["account"], &one["state"]),
+        (&json!("it"), &json!("valid"))
+    );
+    let all = ask(site, "/v1/status").json();
+    assert_eq!(
+        (&all["accounts"][0]["account"], &all["next"]),
+        (&json!("it"), &Value::Null)
+    );
+    let printed = site
+        .tokenctl(&["status", "--json"])
+        .unwrap()
+        .json()
+        .unwrap();
+    let keys = |it: &Value| it.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&one), keys(&printed[0]));
+
+    let accounts = ask(site, "/v1/accounts").json();
+    assert_eq!(accounts["accounts"][0]["account"], "it");
+    assert!(accounts["accounts"][0]["urls"].is_array());
+}
+
+#[test]
+fn a_refused_token_is_reported_and_the_next_one_comes() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let site = &stage.site;
+    let first = ask(site, "/v1/accounts/it/token").json();
+    assert!(stage.accepted(Api::JwtApi, first["access_token"].as_str().unwrap()));
+    stage.sim.end_access("it");
+    let verdict = |status: u16, body: &str| {
+        let answer = json!({"status": status, "body": body});
+        post(site, "/v1/accounts/it/refusal", &answer).json()["refused"].clone()
+    };
+    assert_eq!(
+        (verdict(401, ""), verdict(200, "")),
+        (json!(true), json!(false))
+    );
+    let report = json!({"token": first["access_token"]});
+    let second = post(site, "/v1/accounts/it/reject", &report);
+    assert_eq!(second.status, 200, "{second:?}");
+    let fresh = second.json()["access_token"].as_str().unwrap().to_owned();
+    assert!(stage.accepted(Api::JwtApi, &fresh));
+    // An old report brings the newer token and costs nothing.
+    let again = post(site, "/v1/accounts/it/reject", &report).json();
+    assert_eq!(again["access_token"], json!(fresh));
+    assert_eq!(stage.requests(), 2);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one row for each refusal")]
+fn what_cannot_be_answered_is_a_problem_with_code_and_advice() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let site = &stage.site;
+    let header = ["-H", "X-Tokend: 1"];
+    for (path, arguments, status, code) in [
+        ("/v1/health", &[][..], 403, "header-required"),
+        ("/v1/health", &["-H", "X-Tokend: 2"], 403, "header-required"),
+        (
+            "/v1/health",
+            &["-H", "X-Tokend: 1", "-H", "Origin: null"],
+            403,
+            "origin-refused",
+        ),
+        ("/v1/nothing", &header, 404, "unknown-path"),
+        ("/", &header, 404, "unknown-path"),
+        (
+            "/v1/accounts/nobodys/token",
+            &header,
+            404,
+            "unknown-account",
+        ),
+        ("/v1/accounts/..%2fit/token", &header, 400, "bad-request"),
+        (
+            "/v1/accounts/it/token?scope=x",
+            &header,
+            400,
+            "invalid-scope",
+        ),
+        (
+            "/v1/accounts/it/token?audience=x",
+            &header,
+            400,
+            "invalid-target",
+        ),
+        (
+            "/v1/accounts/it/watch?resource=x",
+            &header,
+            400,
+            "invalid-target",
+        ),
+        (
+            "/v1/accounts/it/token?min-validity=1",
+            &header,
+            400,
+            "bad-request",
+        ),
+        (
+            "/v1/accounts/it/token?min_validity=1m",
+            &header,
+            400,
+            "bad-request",
+        ),
+        (
+            "/v1/accounts/it/token?wait=1&wait=2",
+            &header,
+            400,
+            "bad-request",
+        ),
+        (
+            "/v1/accounts/it/token?min_validity=3000000",
+            &header,
+            422,
+            "validity-unattainable",
+        ),
+        (
+            "/v1/status",
+            &["-H", "X-Tokend: 1", "-X", "DELETE"],
+            405,
+            "method-not-allowed",
+        ),
+        ("/v1/accounts/it/reject", &header, 405, "method-not-allowed"),
+        (
+            "/v1/accounts/it/reject",
+            &["-H", "X-Tokend: 1", "-d", "{}"],
+            415,
+            "unsupported-media-type",
+        ),
+    ] {
+        let answer = ask_with(site, path, arguments);
+        let found = (answer.status, answer.code());
+        assert_eq!(found, (status, code.to_owned()), "{path}");
+        let problem = answer.json();
+        assert!(problem["advice"].is_string() || status == 400, "{problem}");
+    }
+}
+
+#[test]
+fn other_methods_and_bodies_are_refused_before_anything_is_done() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let site = &stage.site;
+    let head = curl(
+        site,
+        &["-I", "-H", "X-Tokend: 1", "http://tokend/v1/health"],
+    );
+    let head = { head }.output().unwrap().stdout;
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 405"), "{head}");
+    assert!(
+        head.contains("\r\nallow: get\r\n") && head.contains("\r\ncache-control: no-store\r\n")
+    );
+    for (body, code) in [
+        (json!({"token": ""}), "bad-request"),
+        (json!({"token": "t", "more": 1}), "bad-request"),
+        (json!([]), "bad-request"),
+    ] {
+        assert_eq!(post(site, "/v1/accounts/it/reject", &body).code(), code);
+    }
+    let long = json!({"token": "x".repeat(70_000)});
+    let file = site.path().join("long");
+    fs::write(&file, long.to_string()).unwrap();
+    let file = format!("@{}", file.display());
+    let arguments = [
+        "-H",
+        "X-Tokend: 1",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &file,
+    ];
+    let long = ask_with(site, "/v1/accounts/it/reject", &arguments);
+    assert_eq!((long.status, &*long.code()), (413, "too-large"));
+    assert_eq!(stage.requests(), 0);
+}
+
+#[test]
+fn a_login_that_is_required_and_a_provider_that_is_down_are_told_apart() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let site = &stage.site;
+    stage.once(Fault::before(slow(Duration::from_secs(3))));
+    let late = ask(site, "/v1/accounts/it/token?timeout=1");
+    assert_eq!((late.status, &*late.code()), (504, "timeout"));
+    // The attempt went on.
+    let token = ask(site, "/v1/accounts/it/token").json();
+    assert_eq!(stage.requests(), 1);
+    stage.sim.end_access("it");
+    stage.sim.end_refresh("it");
+    stage.sim.change_secret("it", "another password");
+    let report = json!({"token": token["access_token"]});
+    let refused = post(site, "/v1/accounts/it/reject", &report);
+    assert_eq!((refused.status, &*refused.code()), (409, "login-required"));
+    assert!(refused.json()["advice"].is_string(), "{refused:?}");
+    let again = ask(site, "/v1/accounts/it/token");
+    assert_eq!((again.status, &*again.code()), (409, "login-required"));
+}
+
+#[test]
+fn a_caller_that_hangs_up_waits_no_longer() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let site = &stage.site;
+    stage.once(Fault::before(slow(Duration::from_secs(4))));
+    let mut waiting = curl(
+        site,
+        &["-H", "X-Tokend: 1", "http://tokend/v1/accounts/it/token"],
+    )
+    .stdout(Stdio::null())
+    .spawn()
+    .unwrap();
+    let waiters = |count: u64| {
+        let status = site.status("it").unwrap();
+        status["waiters"] == count
+    };
+    wait_until("the caller to wait", PATIENCE, || waiters(1)).unwrap();
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    wait_until("the caller to be gone", Duration::from_secs(3), || {
+        waiters(0)
+    })
+    .unwrap();
+}
+
+#[test]
+fn each_release_and_each_denial_says_by_which_outlet() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let file = stage.site.path().join("audit.jsonl");
+    let daemon = start(
+        &stage,
+        &format!("[audit]\nfile = {:?}\n", file.display().to_string()),
+    );
+    let site = &stage.site;
+    assert_eq!(ask(site, "/v1/accounts/it/token").status, 200);
+    assert_eq!(ask(site, "/v1/accounts/other/token").status, 404);
+    site.get("it").unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    let outlets = |file: &str, event: &str| {
+        let records = fs::read_to_string(site.path().join(file)).unwrap();
+        let records = records
+            .lines()
+            .map(|it| serde_json::from_str::<Value>(it).unwrap());
+        let of_event = records.filter(|it| it["event"] == event);
+        of_event.map(|it| it["outlet"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        outlets("audit.jsonl", "release"),
+        [json!("http"), Value::Null]
+    );
+    assert_eq!(outlets("audit.jsonl.denied", "denial"), [json!("http")]);
+}
