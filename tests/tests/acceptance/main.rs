@@ -21,6 +21,7 @@ mod git;
 mod http;
 mod init;
 mod kept;
+mod languages;
 mod lifecycle;
 mod logs;
 mod metrics;
