@@ -3,6 +3,7 @@
 //! Owns what is shown of each way a program can take: it uses the token, the next one after that has expired, and the next after a refusal,
 //! which it reports itself; and when the account needs a login it ends with the code and the words for that, and sends nothing.
 
+mod node;
 mod python;
 
 use std::{
