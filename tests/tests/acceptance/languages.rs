@@ -3,6 +3,7 @@
 //! Owns what is shown of each way a program can take: it uses the token, the next one after that has expired, and the next after a refusal,
 //! which it reports itself; and when the account needs a login it ends with the code and the words for that, and sends nothing.
 
+mod go;
 mod node;
 mod python;
 
@@ -83,6 +84,11 @@ fn said(output: &Output) -> String {
 
 /// Shows the four things of a program that prints the status of the API's answer. `program` is given the account and the URL.
 fn show(program: impl Fn(&Scene) -> Command) {
+    show_ending_with(79, program);
+}
+
+/// The same of a program that has an exit code of its own when the account needs a login.
+fn show_ending_with(exit_code: i32, program: impl Fn(&Scene) -> Command) {
     let scene = Scene::new();
     let url = scene.url();
     let run = || scene.run(program(&scene).args(["it", &url]));
@@ -116,7 +122,7 @@ fn show(program: impl Fn(&Scene) -> Command) {
     assert_eq!(forgotten.code, Some(0), "{forgotten:?}");
     let ended = run();
     let text = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(79), "{ended:?}");
+    assert_eq!(ended.status.code(), Some(exit_code), "{ended:?}");
     assert!(text.contains("tokenctl login it"), "{text}");
 }
 
