@@ -5,3 +5,4 @@
 //! may make it, is the daemon's.
 
 pub mod http;
+pub mod oidc_agent;
