@@ -11,4 +11,5 @@
 mod caller;
 mod http;
 pub(crate) mod listeners;
+mod oidc_agent;
 mod shared;

@@ -5,9 +5,12 @@
 //! engine, a dialect or the store: a test that could look inside would stop proving what a user sees.
 
 pub mod examples;
+mod installed;
 pub mod kept;
 pub mod realserver;
 pub mod secrecy;
 pub mod systemd;
 pub mod tap;
 pub mod upgrade;
+
+pub use installed::installed;

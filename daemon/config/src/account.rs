@@ -63,12 +63,14 @@ pub struct Account {
 }
 
 /// The settings that few accounts have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rare {
     /// The lifetime assumed for an access token when the provider states none; `None` means the dialect's assumption.
     assumed_lifetime: Option<Duration>,
     /// What the account's own `[api]` says, over that of its dialect.
     api: Option<Api>,
+    /// Who issues its tokens, if it says so.
+    issuer: Option<Box<str>>,
 }
 
 impl Account {
@@ -89,6 +91,12 @@ impl Account {
         self.api()
             .urls(self.endpoint.base_url())
             .unwrap_or_default()
+    }
+
+    /// Who issues its tokens, as clients of oidc-agent name it: its `issuer`, else its `base_url`.
+    pub fn issuer(&self) -> &str {
+        let own = self.rare.as_ref().and_then(|rare| rare.issuer.as_deref());
+        own.unwrap_or_else(|| self.endpoint.base_url())
     }
 
     /// A value that may be shown, by the dialect's name for it.
@@ -181,6 +189,7 @@ struct Own {
     pacing: PacingTable,
     proxy: Route,
     api: Option<Api>,
+    issuer: Option<Box<str>>,
 }
 
 /// The bounds of an assumed lifetime: no longer than a dialect allows for any token.
@@ -229,6 +238,18 @@ fn lifetime(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Duration>
     value.duration(ASSUMED, diagnostics)
 }
 
+fn issuer(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Box<str>> {
+    let text = value.text(diagnostics)?;
+    match ApiUrl::parse(text) {
+        Ok(_) if !text.contains('*') => Some(text.into()),
+        Ok(_) => value.wrong(diagnostics, "an issuer has no `*`".to_owned(), None),
+        Err(why) => {
+            let message = format!("`{text}` is not the address of an issuer: {why}");
+            value.wrong(diagnostics, message, None)
+        }
+    }
+}
+
 impl Reader {
     /// A reader that has seen no account yet.
     pub(super) fn new(dialects: Dialects, defaults: Defaults, groups: Groups) -> Self {
@@ -267,6 +288,10 @@ impl Reader {
             pacing: PacingTable::read(&mut section, &mut reading.diagnostics),
             proxy: self.proxy(section.take("proxy"), reading),
             api: section.read("api", &mut reading.diagnostics, read_api),
+            issuer: match known.as_deref().is_some_and(|known| known.names("issuer")) {
+                true => None,
+                false => section.read("issuer", &mut reading.diagnostics, issuer),
+            },
         };
         reading.origins.end(Owner::Account(&name));
         let mut fields = AccountFields::default();
@@ -431,9 +456,9 @@ impl Reader {
         let rare = Rare {
             assumed_lifetime: own.assumed_lifetime,
             api: own.api.map(|api| api.over(dialect.api())),
+            issuer: own.issuer,
         };
-        let has_rare = rare.assumed_lifetime.is_some() || rare.api.is_some();
-        let rare = has_rare.then(|| Box::new(rare));
+        let rare = (rare != Rare::default()).then(|| Box::new(rare));
         let mut named = |name: &str| self.names.keep(name);
         Account {
             name,

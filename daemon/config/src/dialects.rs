@@ -29,6 +29,13 @@ pub(super) struct KnownDialect {
     pub(super) fields: Vec<FieldUse>,
 }
 
+impl KnownDialect {
+    /// Whether the dialect has a field of this name.
+    pub(super) fn names(&self, field: &str) -> bool {
+        self.fields.iter().any(|own| own.name == field)
+    }
+}
+
 /// All dialects, each examined once.
 #[derive(Debug)]
 pub(super) struct Dialects {

@@ -9,16 +9,19 @@ use std::fmt;
 pub enum Outlet {
     /// HTTP and JSON.
     Http,
+    /// The protocol of oidc-agent.
+    OidcAgent,
 }
 
 impl Outlet {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Http];
+    pub const ALL: [Self; 2] = [Self::Http, Self::OidcAgent];
 
     /// Its name in records and log lines, and of the socket that systemd passes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::OidcAgent => "oidc-agent",
         }
     }
 
@@ -26,6 +29,7 @@ impl Outlet {
     pub const fn key(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::OidcAgent => "oidc_agent",
         }
     }
 
@@ -33,6 +37,7 @@ impl Outlet {
     pub const fn setting(self) -> &'static str {
         match self {
             Self::Http => "`http` in [listen] of the configuration",
+            Self::OidcAgent => "`oidc_agent` in [listen] of the configuration",
         }
     }
 
@@ -40,6 +45,7 @@ impl Outlet {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Http => "tokend-http.socket",
+            Self::OidcAgent => "tokend-oidc-agent.socket",
         }
     }
 }

@@ -100,6 +100,11 @@ impl<S: Connection> Caller<S> {
         }
     }
 
+    /// The peer, with the facts that were read about it.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Answers a request.
     ///
     /// # Errors

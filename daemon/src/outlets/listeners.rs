@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::http::Http;
+use super::oidc_agent::OidcAgent;
 use crate::server::accept::{self, Places};
 
 /// Sockets on which no connection is accepted yet.
@@ -49,6 +50,9 @@ impl Listeners {
             let (places, stage) = (places.clone(), stage.clone());
             match outlet {
                 Outlet::Http => tokio::spawn(accept::run::<Http>(bound.fd, places, stage)),
+                Outlet::OidcAgent => {
+                    tokio::spawn(accept::run::<OidcAgent>(bound.fd, places, stage))
+                }
             }
         };
         self.0.into_iter().map(start).collect()

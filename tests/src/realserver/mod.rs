@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use crate::installed;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
@@ -266,16 +267,5 @@ fn source(kind: Kind) -> PathBuf {
 
 /// A file `tests/setup` has installed for this server.
 fn program(kind: Kind, file: &str) -> anyhow::Result<PathBuf> {
-    let test = env::current_exe().context("cannot tell where this program is")?;
-    let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let beside = test.ancestors().map(Path::to_owned);
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    target
-        .into_iter()
-        .chain(beside)
-        .chain([default])
-        .map(|directory| directory.join("real-servers").join(kind.name()))
-        .find(|directory| directory.join(".installed").exists())
-        .map(|directory| directory.join(file))
-        .with_context(|| format!("{} is not installed; run tests/setup", kind.name()))
+    installed(kind.name(), file)
 }

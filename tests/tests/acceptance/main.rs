@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod monitoring;
+mod oidc_agent;
 mod pace;
 mod policy;
 mod prometheus;

@@ -36,6 +36,7 @@ fn no_unit_counts_its_starts_and_every_socket_of_the_daemon_its_waiting_clients(
         "tokend.socket",
         "tokend-metrics.socket",
         "tokend-http.socket",
+        "tokend-oidc-agent.socket",
         "tokend-egress.service",
         "tokend-egress.socket",
         "user/tokend.service",
@@ -76,6 +77,7 @@ fn every_unit_is_verified_and_names_nothing_unknown() {
         "/usr/lib/systemd/system/tokend-metrics.socket",
         "/usr/lib/systemd/system/tokend-sink@.service",
         "/usr/lib/systemd/system/tokend-http.socket",
+        "/usr/lib/systemd/system/tokend-oidc-agent.socket",
     ];
     let user = [
         "--user",

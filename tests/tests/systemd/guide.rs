@@ -94,6 +94,12 @@ fn tokens_over_http(stage: &Stage) {
     let answer = stage.run(&curl).out;
     let newest = stage.sim.newest_access(IT).unwrap();
     assert!(answer.contains(&newest), "an answer without the token");
+
+    stage.follow("tokend-oidc-agent.socket\n");
+    let socket = "OIDC_SOCK=/run/tokend/oidc-agent.sock";
+    let answer = stage.run(&["env", socket, "oidc-token", IT]).out;
+    let newest = stage.sim.newest_access(IT).unwrap();
+    assert_eq!(answer.trim_end(), newest);
 }
 
 fn checkout(stage: &Stage) {
@@ -113,6 +119,7 @@ fn checkout(stage: &Stage) {
         "tokend-metrics.socket",
         "tokend-sink@.service",
         "tokend-http.socket",
+        "tokend-oidc-agent.socket",
         "examples/direct-network.conf",
         "tokend.sysusers",
         "tokend.tmpfiles",

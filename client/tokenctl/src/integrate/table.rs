@@ -287,6 +287,21 @@ set imap_oauth_refresh_command = "tokenctl get ACCOUNT"
         ],
     },
     Consumer {
+        name: "oidc-agent",
+        about: "a command with the token of oidc-token, or a program with a library of oidc-agent",
+        needs: "oidc-token, from oidc-agent-cli in Debian; replace the command",
+        parts: &[
+            (
+                "the daemon's configuration, unless tokend-oidc-agent.socket is enabled",
+                "[listen]\noidc_agent = \"/run/tokend/oidc-agent.sock\"\n",
+            ),
+            (
+                "a shell script",
+                "export OIDC_SOCK=/run/tokend/oidc-agent.sock\nACCESS_TOKEN=$(oidc-token ACCOUNT) && export ACCESS_TOKEN && COMMAND\n",
+            ),
+        ],
+    },
+    Consumer {
         name: "pip",
         about: "packages of an index that takes the token as password",
         needs: "a session with XDG_RUNTIME_DIR; replace host and package",

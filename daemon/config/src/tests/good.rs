@@ -115,6 +115,8 @@ fn the_example_is_a_valid_configuration_that_names_every_setting() {
         "login_path",
         "refresh_path",
         "assumed_lifetime",
+        "oidc_agent",
+        "issuer",
         "api",
         "urls",
         "options",

@@ -69,7 +69,7 @@ fn a_report_quotes_the_line_and_marks_the_place() {
    : ^^^^^^^
    `----
   help: did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`,
-        `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `username`, `password`,
+        `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `issuer`, `username`, `password`,
         `client_id`, `client_secret`, `scope`, `fields`
 
   x unknown word `allways`

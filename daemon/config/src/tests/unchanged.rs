@@ -34,6 +34,7 @@ fn what_is_the_same_is_kept_and_what_differs_in_anything_is_not() {
         "refresh = \"always\"",
         "assumed_lifetime = \"5m\"",
         "api = { urls = \"/v2\" }",
+        "issuer = \"https://id.example.com\"",
         "pacing = { logins = { burst = 1, every = \"1h\" } }",
         "proxy = \"none\"",
         "client_id = \"c\"",

@@ -7,11 +7,12 @@ use std::path::Path;
 use super::{ADVICE, End, Scene, Server, show, there};
 
 /// What is run here; a test compares it with the table.
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 7] = [
     "cargo",
     "claude-mcp",
     "docker-helper",
     "git",
+    "oidc-agent",
     "request",
     "terraform",
 ];
@@ -54,6 +55,22 @@ fn cargo() {
         says: ADVICE,
     };
     show(&["cargo"], server, script, &end);
+}
+
+#[test]
+fn oidc_agent() {
+    let script = |scene: &Scene| {
+        let lines = scene.lines("oidc-agent");
+        let (_, lines) = lines.split_once("\n\n").unwrap();
+        let socket = scene.site.path().join("oidc.sock");
+        let lines = lines.replace("/run/tokend/oidc-agent.sock", &socket.display().to_string());
+        lines.replace("COMMAND", &scene.report())
+    };
+    let end = End {
+        code: 1,
+        says: ADVICE,
+    };
+    show(&["oidc-token"], Server::http_with("{}"), script, &end);
 }
 
 /// By the words of code.claude.com/docs/en/mcp that anthropics/claude-code#52200 quotes (read 2026-11-30): it is run by a shell, and its

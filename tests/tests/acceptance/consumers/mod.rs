@@ -54,7 +54,8 @@ impl Scene {
         let lines = format!(
             "{FAST}{ON_DEMAND}\n[account.it.api]\nurls = [\"http://127.0.0.1:{port}\", \"https://127.0.0.1:{port}\"]"
         );
-        let configuration = Configuration::of(&sim).everywhere(&lines).without_secrets();
+        let mut configuration = Configuration::of(&sim).everywhere(&lines).without_secrets();
+        configuration.preamble = "[listen]\noidc_agent = \"oidc.sock\"\n".to_owned();
         let site = Site::with(&configuration).unwrap();
         let daemon = site.start().unwrap();
         let password = sim.accounts().remove(0).password.unwrap();

@@ -41,6 +41,24 @@ fn what_is_asked_goes_by_the_whole_urls_of_a_dialect() {
 }
 
 #[test]
+fn an_issuer_is_what_the_account_says_and_else_its_base_url() {
+    let issuer = |dialect: &str, line: &str| {
+        let text = format!(
+            "dialect_dir = \"dialects\"\n[account.a]\nprovider = \"mine\"\nbase_url = \"https://a.example\"\nusername = \"u\"\nclient_id = \"c\"\n{line}\n"
+        );
+        let own = format!("extends = \"oauth2\"\nsummary = \"mine\"\n{dialect}");
+        let site = Site::new(&text).with("dialects/mine.toml", &own);
+        account(&site.good(), "a").issuer().to_owned()
+    };
+    assert_eq!(issuer("", ""), "https://a.example");
+    let own = "issuer = \"https://id.example/\"";
+    assert_eq!(issuer("", own), "https://id.example/");
+    // The name belongs to a dialect that had it first.
+    let field = "[fields.issuer]\nsecret = false\n[login.body.form]\niss = \"{issuer}\"\n";
+    assert_eq!(issuer(field, "issuer = \"acme\""), "https://a.example");
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn options_that_a_request_needs_are_demanded_and_no_others() {
     const PASSWORD: &str = "password = { file = \"/p\" }";

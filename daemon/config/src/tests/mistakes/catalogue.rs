@@ -22,7 +22,7 @@ basurl = "https://a.example"
 username = "u""#,
         &[
             r#"1:10: `base_url` is missing; add `base_url`: where the provider is, such as "https://api.example.com""#,
-            "3:1: unknown key `basurl`; did you mean `base_url`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+            "3:1: unknown key `basurl`; did you mean `base_url`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `issuer`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
@@ -312,6 +312,16 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        r#"issuer = "id.example.com""#,
+        &[
+            "5:10: `id.example.com` is not the address of an issuer: write it with https://, as in https://api.example.com/v1",
+        ],
+    ),
+    (
+        r#"issuer = "https://*.example.com""#,
+        &["5:10: an issuer has no `*`"],
+    ),
+    (
         r#"api = { urls = "api.example.com" }"#,
         &[
             "5:16: `api.example.com` is not the address of an API: write it with https://, as in https://api.example.com/v1; write `https://HOST/PATH`, or `/PATH` for what is behind `base_url`",
@@ -327,7 +337,7 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
     (
         r#"pasword = "hunter2""#,
         &[
-            "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+            "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `issuer`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
@@ -407,7 +417,7 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
 refresh_tokn = "hunter2""#,
         &[
             "5:1: a refresh token cannot stand in the configuration, since each use of it may bring another in its place; enter the first one with `tokenctl login ads --refresh-token`; the daemon keeps the newer ones",
-            "6:1: unknown key `refresh_tokn`; did you mean `refresh`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+            "6:1: unknown key `refresh_tokn`; did you mean `refresh`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `api`, `issuer`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
