@@ -3,7 +3,7 @@
 //! Owns the requests that a program which only uses tokens never makes. They share the connection of the client.
 
 use tokend_proto::{
-    AccountName, AccountStatus, DiagnosisPage, LoginSecret, MetricsCursor, MetricsPage,
+    AccountName, AccountStatus, DiagnosisPage, LoginSecret, MetricsCursor, MetricsPage, SinkLine,
 };
 
 use crate::exchange::{self, Call, Pages};
@@ -50,6 +50,22 @@ impl BlockingAdmin<'_> {
         loop {
             let call = Call::status(account, pages.after(), self.client.deadlines());
             match pages.add(self.client.call(call).and_then(exchange::status)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// What sinks report of the files that they keep fresh: of one account, or of all whose status this peer may see. A daemon of before
+    /// does not know this, and answers with a fault.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn sinks(&mut self, account: Option<&AccountName>) -> Result<Vec<SinkLine>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::sinks(account, pages.after(), self.client.deadlines());
+            match pages.add(self.client.call(call).and_then(exchange::sinks)?)? {
                 Ok(all) => return Ok(all),
                 Err(more) => pages = more,
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, DiagnosisPage, LoginSecret,
     MetricsCursor, MetricsPage, OLDEST, Request, RequestId, Response, SecretText, ServerFrame,
-    VERSION, Whoami,
+    SinkLine, VERSION, Whoami,
 };
 
 use crate::options::millis;
@@ -127,6 +127,18 @@ impl Call {
         deadlines: &Deadlines,
     ) -> Self {
         let request = Request::Apis {
+            account: account.cloned(),
+            after,
+        };
+        Self::read(request, deadlines)
+    }
+
+    pub(crate) fn sinks(
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let request = Request::Sinks {
             account: account.cloned(),
             after,
         };
@@ -281,6 +293,15 @@ pub(crate) fn accounts(
     match response {
         Response::Accounts(page) => Ok((page.accounts, page.next)),
         other => Err(unexpected(other, "a list")),
+    }
+}
+
+pub(crate) fn sinks(
+    response: Response,
+) -> Result<(Vec<SinkLine>, Option<AccountName>), ClientError> {
+    match response {
+        Response::Sinks(page) => Ok((page.sinks, page.next)),
+        other => Err(unexpected(other, "sinks")),
     }
 }
 

@@ -66,11 +66,11 @@ pub use start::how_to_start;
 #[cfg(feature = "async")]
 pub use subscription::Subscription;
 pub use token::Token;
-pub use watch::{WatchEvent, WatchOptions};
+pub use watch::{SinkReport, WatchEvent, WatchOptions};
 
 pub use tokend_proto::{
     AccountLine, AccountName, AccountState, AccountStatus, ApiLine, AttemptKind, DiagnosisPage,
     Executable, Fault, FaultCode, Finding, Id, LastAttempt, LoginSecret, MetricsCursor,
     MetricsPage, NameError, Namespaces, PaceStatus, Permitted, Presentation, SecretError,
-    SecretText, Seen, Severity, Topic, UserUnit, Whoami,
+    SecretText, Seen, Severity, SinkLine, Topic, UserUnit, Whoami,
 };

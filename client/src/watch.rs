@@ -46,6 +46,46 @@ impl WatchOptions {
     }
 }
 
+/// What a sink has to say of the file that it keeps fresh; see [`BlockingWatch::report`](crate::BlockingWatch::report).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkReport {
+    /// Whose token is in the file.
+    pub account: AccountName,
+    /// The sink's name.
+    pub sink: String,
+    /// A number that no other sink of this name has.
+    pub instance: u64,
+    /// The file.
+    pub path: String,
+    /// What is wrong with it at present, without any secret.
+    pub problem: Option<String>,
+}
+
+impl SinkReport {
+    /// A file that is as it should be.
+    pub fn new(account: AccountName, sink: String, instance: u64, path: String) -> Self {
+        Self {
+            account,
+            sink,
+            instance,
+            path,
+            problem: None,
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    pub(crate) fn request(&self) -> Request {
+        Request::Report {
+            account: self.account.clone(),
+            sink: self.sink.clone(),
+            instance: self.instance,
+            path: self.path.clone(),
+            problem: self.problem.clone(),
+        }
+    }
+}
+
 /// What happened to a token that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -20,6 +20,7 @@ pub(crate) mod reports;
 pub(crate) mod sampling;
 pub(crate) mod service_status;
 pub(crate) mod shares;
+pub(crate) mod sinks;
 pub(crate) mod status;
 pub(crate) mod steps;
 pub(crate) mod store_thread;

@@ -16,10 +16,13 @@ use tokend_config::{Account, Proxy};
 use tokend_document::counted;
 use tokend_engine::Timestamp;
 use tokend_policy::{Peer, Permission};
-use tokend_proto::{AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Topic};
+use tokend_proto::{
+    AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, SinkLine, Topic,
+};
 use tokio::sync::Semaphore;
 
 use crate::broker::registry::{ServedAccount, Snapshot};
+use crate::broker::sinks::Sinks;
 pub(crate) use files::OwnFiles;
 use finding::{ok, problem, warning};
 use tokend_process::clock::Clock;
@@ -78,6 +81,8 @@ pub(crate) struct Page {
     pub(crate) admin: bool,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) accounts: Vec<Arc<ServedAccount>>,
+    /// What sinks report.
+    pub(crate) sinks: Arc<Sinks>,
     pub(crate) next: Option<AccountName>,
 }
 
@@ -115,6 +120,8 @@ impl Diagnosis {
             proxies.dedup();
             findings.extend(secrets(account, &proxies, &source, page.admin).await);
             findings.extend(answer(served));
+            let sinks = page.sinks.of(&account.name).into_iter();
+            findings.extend(sinks.map(|line| about(account, sink(line))));
             for spot in spots {
                 if let Some(found) = probed.get(&spot) {
                     let url = account.named(&spot.origin);
@@ -317,6 +324,22 @@ fn answer(served: &ServedAccount) -> Option<Finding> {
         ),
     );
     Some(about(&served.account, cut_short))
+}
+
+/// A file that a sink keeps fresh.
+fn sink(line: SinkLine) -> Finding {
+    let SinkLine {
+        sink, uid, path, ..
+    } = line;
+    let keeps = format!("sink {sink} of user {uid} keeps {path} fresh");
+    match line.problem {
+        None => ok(Topic::Sink, keeps),
+        Some(why) => problem(
+            Topic::Sink,
+            format!("sink {sink} of user {uid} cannot keep {path} fresh: {why}"),
+            "correct it there; the sink tries again by itself, and its own log says more",
+        ),
+    }
 }
 
 fn provider(url: &str, probed: &Probed) -> Finding {

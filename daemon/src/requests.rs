@@ -78,6 +78,8 @@ impl Requests {
             (Request::Forget { account }, _) => self.forget(admitted, peer, &account),
             (Request::Status { after, .. }, _) => self.status(admitted, peer, after.as_ref()),
             (Request::Diagnose { after, .. }, _) => self.diagnose(admitted, peer, after.as_ref()),
+            (Request::Sinks { after, .. }, _) => self.sinks(admitted, peer, after.as_ref()),
+            (report @ Request::Report { .. }, _) => self.sink_report(peer, report),
             (Request::List { after }, _) => Done::Now(list(admitted, peer, after.as_ref())),
             (Request::Apis { after, .. }, _) => apis(admitted, peer, after.as_ref()),
             (Request::Refusal { status, body, .. }, Some(served)) => refusal(served, status, &body),

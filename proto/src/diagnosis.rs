@@ -60,5 +60,7 @@ numbered! {
         Secret = 4, "secret";
         /// Whether a provider can be reached, up to its TLS certificate.
         Provider = 5, "provider";
+        /// A file that a sink keeps fresh.
+        Sink = 6, "sink";
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::request_kind::RequestKind;
 use crate::{
-    AccountName, ApisPage, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage,
-    VERSION, Whoami,
+    AccountName, ApisPage, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, SinksPage,
+    StatusPage, VERSION, Whoami,
 };
 
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
@@ -154,6 +154,28 @@ pub enum Request {
         /// The beginning of its body, as text.
         body: SecretText,
     },
+    /// What a sink, which keeps a file with the token fresh, has to say of that file. It stands until it is answered or the connection ends.
+    /// Answered by [`Response::Done`] when the next report of the same sink takes its place, and when the daemon wants it anew because another
+    /// configuration is in force.
+    Report {
+        /// Whose token.
+        account: AccountName,
+        /// The sink's name.
+        sink: String,
+        /// The same number in each report of a sink, and another in those of another one of the same name.
+        instance: u64,
+        /// The file.
+        path: String,
+        /// What is wrong with it at present, as a lower-case fragment without any secret.
+        problem: Option<String>,
+    },
+    /// The sinks that report. Answered by [`Response::Sinks`].
+    Sinks {
+        /// Only of this account.
+        account: Option<AccountName>,
+        /// Only of accounts behind this one; see [`SinksPage::next`].
+        after: Option<AccountName>,
+    },
     /// A kind of request of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),
@@ -186,6 +208,8 @@ impl Request {
             Self::Watch { .. } => RequestKind::Watch,
             Self::Apis { .. } => RequestKind::Apis,
             Self::Refusal { .. } => RequestKind::Refusal,
+            Self::Report { .. } => RequestKind::Report,
+            Self::Sinks { .. } => RequestKind::Sinks,
             Self::Diagnose { .. } => RequestKind::Diagnose,
             Self::Metrics { .. } => RequestKind::Metrics,
             Self::Other(_) => RequestKind::Other,
@@ -213,11 +237,13 @@ impl Request {
             | Self::Reject { account, .. }
             | Self::Login { account, .. }
             | Self::Refusal { account, .. }
+            | Self::Report { account, .. }
             | Self::Watch { account, .. }
             | Self::Forget { account } => Some(account),
             Self::Status { account, .. }
             | Self::Diagnose { account, .. }
-            | Self::Apis { account, .. } => account.as_ref(),
+            | Self::Apis { account, .. }
+            | Self::Sinks { account, .. } => account.as_ref(),
             Self::Hello { .. }
             | Self::List { .. }
             | Self::Reload
@@ -292,6 +318,8 @@ pub enum Response {
         /// Whether the API refused the token, so that a newer one is worth a second try.
         is_refusal: bool,
     },
+    /// One page, to [`Request::Sinks`].
+    Sinks(SinksPage),
     /// A kind of answer of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),

@@ -34,6 +34,10 @@ pub enum RequestKind {
     Apis,
     /// [`Request::Refusal`](crate::Request::Refusal).
     Refusal,
+    /// [`Request::Report`](crate::Request::Report).
+    Report,
+    /// [`Request::Sinks`](crate::Request::Sinks).
+    Sinks,
     /// [`Request::Other`](crate::Request::Other): a kind of request of a newer release.
     Other,
     /// [`Request::Hello`](crate::Request::Hello), which begins a connection.
@@ -42,7 +46,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Get,
         Self::Status,
         Self::List,
@@ -57,6 +61,8 @@ impl RequestKind {
         Self::Watch,
         Self::Apis,
         Self::Refusal,
+        Self::Report,
+        Self::Sinks,
         Self::Other,
         Self::Hello,
     ];
@@ -78,6 +84,8 @@ impl RequestKind {
             Self::Watch => "watch",
             Self::Apis => "apis",
             Self::Refusal => "refusal",
+            Self::Report => "report",
+            Self::Sinks => "sinks",
             Self::Other => "other",
             Self::Hello => "hello",
         }

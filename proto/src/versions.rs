@@ -35,6 +35,7 @@ impl ServerFrame {
             | Response::Whoami(_)
             | Response::Apis(_)
             | Response::Refusal { .. }
+            | Response::Sinks(_)
             | Response::Retired { .. }
             | Response::Other(_)) => other,
         };

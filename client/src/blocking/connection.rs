@@ -115,7 +115,7 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, mut bytes: &[u8], deadline: Deadline) -> Result<(), ClientError> {
+    pub(super) fn send(&mut self, mut bytes: &[u8], deadline: Deadline) -> Result<(), ClientError> {
         while !bytes.is_empty() {
             self.stream
                 .set_write_timeout(Some(deadline.left()?))

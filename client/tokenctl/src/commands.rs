@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokend_client::{AccountName, GetOptions, Patience, Token};
+use tokend_client::{AccountName, BlockingClient, GetOptions, Patience, SinkLine, Token};
 
 use crate::arguments::{
     Arguments, Command, Exec, Forget, Get, List, Place, Refresh, Reject, Shape, Status, Whoami,
@@ -144,20 +144,38 @@ fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
     if let Shape::Live { interval } = options.shape {
         return watch::run(socket, options.account.as_ref(), interval);
     }
-    let accounts = connect(socket)?.admin().status(options.account.as_ref())?;
+    let mut client = connect(socket)?;
+    let accounts = client.admin().status(options.account.as_ref())?;
+    let sinks = match options.shape == Shape::Json || output::is_terminal() {
+        true if !accounts.is_empty() => sinks_of(&mut client, options.account.as_ref()),
+        _ => Vec::new(),
+    };
     let now = clock::now();
     match (&options.account, accounts.as_slice()) {
-        _ if options.shape == Shape::Json => output::print_json(&status::json(&accounts)),
+        _ if options.shape == Shape::Json => output::print_json(&status::json(&accounts, &sinks)),
         _ if !output::is_terminal() => output::print(status::lines(&accounts).as_bytes()),
         (Some(_), [account]) => {
-            output::print(status::detail(account, now, output::width()).as_bytes())
+            let detail = status::detail(account, now, output::width());
+            output::print((detail + &status::sinks(&sinks)).as_bytes())
         }
         (_, []) => {
             output::note("there is no account that you may see");
             Ok(())
         }
-        _ => output::print(status::table(&accounts, now, output::width()).as_bytes()),
+        _ => {
+            let table = status::table(&accounts, now, output::width());
+            let failing: Vec<_> = sinks
+                .into_iter()
+                .filter(|it| it.problem.is_some())
+                .collect();
+            output::print((table + &status::sinks(&failing)).as_bytes())
+        }
     }
+}
+
+/// What sinks report. The status does not depend on it: a daemon of before they could report refuses the question, or hangs up.
+fn sinks_of(client: &mut BlockingClient, account: Option<&AccountName>) -> Vec<SinkLine> {
+    client.admin().sinks(account).unwrap_or_default()
 }
 
 fn list(socket: Option<&Path>, options: &List) -> Result<(), Failure> {

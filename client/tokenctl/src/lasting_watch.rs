@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use tokend_client::{
-    BlockingClient, BlockingWatch, ClientError, FaultCode, SocketPath, WatchEvent, WatchOptions,
+    BlockingClient, BlockingWatch, ClientError, FaultCode, SinkReport, SocketPath, WatchEvent,
+    WatchOptions,
 };
 
 /// The pauses between attempts to reach a daemon that is away: doubled up to the longest.
@@ -19,6 +20,8 @@ pub(crate) struct LastingWatch {
     path: SocketPath,
     demand: WatchOptions,
     watch: Option<BlockingWatch>,
+    /// What the daemon is to know of a file, over each connection.
+    report: Option<SinkReport>,
     /// The next pause.
     pause: Duration,
     /// What is left of this one.
@@ -50,11 +53,24 @@ impl LastingWatch {
             path,
             demand,
             watch: None,
+            report: None,
             pause: FIRST_PAUSE,
             rest: Duration::ZERO,
             begins: true,
             held_back: None,
         }
+    }
+
+    /// Tells the daemon this of a file from now on, in place of what it was told before.
+    pub(crate) fn report(&mut self, report: SinkReport) {
+        if self.report.as_ref() == Some(&report) {
+            return;
+        }
+        if let Some(watch) = &mut self.watch {
+            // A lost connection is noticed by the next wait, and the next one gets the report.
+            drop(watch.report(report.clone()));
+        }
+        self.report = Some(report);
     }
 
     /// Waits for what happens next, about this long; `None` when nothing did. An error ends the watch.
@@ -107,7 +123,11 @@ impl LastingWatch {
     }
 
     fn reach(&mut self) -> Result<(), ClientError> {
-        self.watch = Some(BlockingClient::connect(&self.path)?.watch(&self.demand)?);
+        let mut watch = BlockingClient::connect(&self.path)?.watch(&self.demand)?;
+        if let Some(report) = &self.report {
+            watch.report(report.clone())?;
+        }
+        self.watch = Some(watch);
         self.begins = true;
         Ok(())
     }

@@ -23,7 +23,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
-use tokend_client::{ClientError, FaultCode, SocketPath, WatchEvent, WatchOptions};
+use tokend_client::{ClientError, FaultCode, SinkReport, SocketPath, WatchEvent, WatchOptions};
 use tokend_document::{Diagnostics, Medium, counted, report};
 
 use crate::arguments::{Sink, SinkChoice};
@@ -99,6 +99,8 @@ struct Running {
     is_troubled: bool,
     attempts: u32,
     is_ready: bool,
+    /// What the daemon is told of the file.
+    report: SinkReport,
 }
 
 impl Running {
@@ -109,6 +111,12 @@ impl Running {
         let name = settings.name.to_string();
         let on_change = settings.on_change.clone();
         let runner = on_change.map(|it| Runner::start(&settings, it, notes.clone()));
+        let report = SinkReport::new(
+            settings.account.clone(),
+            name.clone(),
+            instance()?,
+            settings.file.path().display().to_string(),
+        );
         let file = KeptFile::new(settings, runner, clock::since_boot());
         let file = Arc::new(Mutex::new(file));
         end_with_signals(Arc::clone(&file))?;
@@ -121,6 +129,7 @@ impl Running {
             is_troubled: false,
             attempts: 0,
             is_ready: false,
+            report,
         })
     }
 
@@ -133,6 +142,7 @@ impl Running {
                 file.wait(clock::since_boot())
             };
             self.tell_problem();
+            watch.report(self.report.clone());
             match watch.next_within(wait) {
                 Ok(None) => {}
                 Ok(Some(Heard::Event(event))) => self.heard(&event),
@@ -196,6 +206,7 @@ impl Running {
             let file = lock(&self.file);
             (file.problem(), file.is_fresh())
         };
+        self.report.problem.clone_from(&problem);
         // What was wrong with on_change has been said by its thread.
         match problem.filter(|it| !it.starts_with("on_change")) {
             Some(problem) => {
@@ -257,6 +268,18 @@ fn end_with_signals(file: Arc<Mutex<KeptFile>>) -> Result<(), Failure> {
         }
     };
     thread::Builder::new().spawn(wait).map(drop).map_err(failed)
+}
+
+/// A number that no other sink has.
+fn instance() -> Result<u64, Failure> {
+    let mut random = [0; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(
+        |error| {
+            let what = format!("the system gives no random number: {error}");
+            Failure::new(Exit::TryLater, what, "try again")
+        },
+    )?;
+    Ok(u64::from_ne_bytes(random))
 }
 
 fn lock(file: &Mutex<KeptFile>) -> MutexGuard<'_, KeptFile> {

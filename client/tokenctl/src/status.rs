@@ -14,13 +14,18 @@ pub(crate) use live::{Canvas, Known, live};
 pub(crate) use table::table;
 
 use serde::Serialize;
-use tokend_client::AccountStatus;
+use tokend_client::{AccountStatus, SinkLine};
 
 use crate::words;
 
-/// The accounts as something to serialize.
-pub(crate) fn json(accounts: &[AccountStatus]) -> Vec<impl Serialize> {
-    accounts.iter().map(tokend_json::account).collect()
+/// The accounts with their sinks as something to serialize.
+pub(crate) fn json<'a>(
+    accounts: &'a [AccountStatus],
+    sinks: &'a [SinkLine],
+) -> Vec<impl Serialize + use<'a>> {
+    let all = accounts.iter();
+    all.map(|status| tokend_json::account_with(status, sinks))
+        .collect()
 }
 
 /// One line for each account, tab-separated; the columns are documented in `status --help`.
@@ -29,6 +34,28 @@ pub(crate) fn lines(accounts: &[AccountStatus]) -> String {
         .iter()
         .map(|status| columns_of(status).join("\t") + "\n")
         .collect()
+}
+
+/// One line for each file that is kept fresh, or is not, for people.
+pub(crate) fn sinks(sinks: &[SinkLine]) -> String {
+    let line = |it: &SinkLine| {
+        let SinkLine {
+            account,
+            sink,
+            uid,
+            path,
+            problem,
+        } = it;
+        let (can, why) = match problem {
+            None => ("keeps", String::new()),
+            Some(problem) => ("cannot keep", format!(": {problem}")),
+        };
+        let line = format!(
+            "sink {sink} of user {uid} {can} {path} with the token of {account} fresh{why}"
+        );
+        words::plain(&line) + "\n"
+    };
+    sinks.iter().map(line).collect()
 }
 
 fn columns_of(status: &AccountStatus) -> [String; 8] {

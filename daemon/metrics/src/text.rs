@@ -184,12 +184,18 @@ impl MetricsSnapshot {
 pub fn head(
     counters: &Counters,
     (audit, log): (&Audit, &LogLines),
-    samples: &[Sample],
+    (samples, [fresh, failing]): (&[Sample], [usize; 2]),
     wall_ms: i64,
 ) -> String {
     let mut head = Head(String::with_capacity(32 * 1024));
     head.of_the_daemon(counters, samples, wall_ms);
     head.of_requests(counters);
+    let sinks = [("fresh", fresh), ("failing", failing)];
+    head.metric(
+        "tokend_sinks",
+        "Files that sinks keep fresh, and that they cannot.",
+    )
+    .by("state", sinks);
     head.of_attempts(counters);
     head.of_store_and_reloads(counters);
     head.of_audit_and_log(audit, log);

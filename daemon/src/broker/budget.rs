@@ -48,6 +48,8 @@ pub(crate) fn cost_of(request: &Request) -> u64 {
         | Request::Status { .. }
         | Request::Metrics { .. }
         | Request::Apis { .. }
+        | Request::Sinks { .. }
+        | Request::Report { .. }
         | Request::Refusal { .. } => 1,
         _ => 0,
     }

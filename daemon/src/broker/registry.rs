@@ -19,6 +19,7 @@ use tokend_config::Account;
 use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule};
 
 use super::publications::{Publications, TokenCell};
+use super::sinks::Sinks;
 use visible_cache::VisibleCache;
 pub(crate) use visible_cache::{VisibleAccounts, WhichAccounts};
 
@@ -27,6 +28,7 @@ pub(crate) use visible_cache::{VisibleAccounts, WhichAccounts};
 pub(crate) struct Registry {
     snapshot: ArcSwap<Snapshot>,
     publications: Arc<Publications>,
+    sinks: Arc<Sinks>,
     /// A session holds this while it decides and sends, so that no configuration goes out of force between the two. It is never held across
     /// a wait, so a reload waits a few microseconds for each worker and no longer.
     still: RwLock<()>,
@@ -84,6 +86,7 @@ impl Registry {
         Self {
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             publications: Arc::default(),
+            sinks: Arc::default(),
             still: RwLock::default(),
         }
     }
@@ -98,6 +101,11 @@ impl Registry {
         &self.publications
     }
 
+    /// What sinks report.
+    pub(crate) fn sinks(&self) -> &Arc<Sinks> {
+        &self.sinks
+    }
+
     /// Keeps the configuration in force for as long as the guard lives. One thread must not hold two guards, nor hold one across a wait.
     pub(crate) fn hold_still(&self) -> RwLockReadGuard<'_, ()> {
         self.still.read().unwrap_or_else(PoisonError::into_inner)
@@ -109,6 +117,7 @@ impl Registry {
         let before = self.snapshot.swap(snapshot);
         drop(nobody_decides);
         self.publications.wake_all();
+        self.sinks.end_all();
         // Freeing a hundred thousand accounts takes time, and no caller should wait for that.
         drop(before);
     }

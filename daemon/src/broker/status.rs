@@ -137,6 +137,23 @@ fn pace((rate, left, next): (Rate, u32, Timestamp), clock: &Clock) -> PaceStatus
     }
 }
 
+/// How many bytes a status takes in a frame, at most.
+pub(crate) fn size_of(status: &AccountStatus) -> usize {
+    let problem = status.problem.as_ref().map_or(0, |fault| {
+        fault.message.len() + fault.advice.as_ref().map_or(0, String::len)
+    });
+    let last = status
+        .last_attempt
+        .as_ref()
+        .map_or(0, |last| last.outcome.len());
+    // More than all numbers and lengths together need.
+    512 + status.account.as_str().len()
+        + status.dialect.len()
+        + status.base_url.len()
+        + problem
+        + last
+}
+
 fn wall(clock: &Clock, at: Timestamp) -> u64 {
     u64::try_from(clock.to_wall(at)).unwrap_or(0)
 }

@@ -131,7 +131,7 @@ impl Metrics {
         let head = tokend_metrics::head(
             &inner.counters,
             (&inner.audit, &inner.log),
-            &samples,
+            (&samples, inner.registry.sinks().counts()),
             inner.clock.wall_ms(),
         );
         let accounts = if each { samples } else { Vec::new() };

@@ -94,6 +94,7 @@ impl<'r, 's> Subject<'r, 's> {
             (
                 Request::List { .. }
                 | Request::Status { .. }
+                | Request::Sinks { .. }
                 | Request::Apis { .. }
                 | Request::Diagnose { .. },
                 _,
@@ -108,6 +109,7 @@ fn permissions(request: &Request) -> Option<(Permission, Option<Permission>)> {
     Some(match request {
         Request::Get { .. }
         | Request::Watch { .. }
+        | Request::Report { .. }
         | Request::Refusal { .. }
         | Request::Apis {
             account: Some(_), ..
@@ -120,6 +122,7 @@ fn permissions(request: &Request) -> Option<(Permission, Option<Permission>)> {
         Request::Diagnose { .. } => (Permission::Status, Some(Permission::Reload)),
         Request::Reload => (Permission::Reload, None),
         Request::Status { .. }
+        | Request::Sinks { .. }
         | Request::List { .. }
         | Request::Metrics { .. }
         | Request::Whoami => (Permission::Status, None),

@@ -30,6 +30,7 @@ impl Requests {
             caller: after.is_none().then(|| caller(snapshot, peer)),
             // A peer that may reload gets mistakes of the configuration with their places anyway.
             admin: admitted.rules.mistakes,
+            sinks: Arc::clone(self.registry.sinks()),
             accounts,
             snapshot: Arc::clone(snapshot),
             next,

@@ -20,7 +20,9 @@ const PAGE_BYTES: usize = MAX_FRAME - 1024;
 fn is_view(request: &Request) -> bool {
     match request {
         Request::List { .. } | Request::Whoami | Request::Diagnose { .. } => true,
-        Request::Status { account, .. } | Request::Apis { account, .. } => account.is_none(),
+        Request::Status { account, .. }
+        | Request::Sinks { account, .. }
+        | Request::Apis { account, .. } => account.is_none(),
         _ => false,
     }
 }

@@ -74,6 +74,7 @@ impl Terms {
         match request {
             Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. } => Self::Token,
             Request::Login { .. } | Request::Forget { .. } | Request::Reload => Self::Act,
+            Request::Report { .. } => Self::Act,
             _ => Self::View(Box::new(request.clone())),
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use tokend_proto::{AccountStatus, Fault, LastAttempt, PaceStatus};
+use tokend_proto::{AccountStatus, Fault, LastAttempt, PaceStatus, SinkLine};
 
 use crate::time::rfc3339;
 
@@ -11,6 +11,16 @@ use crate::time::rfc3339;
 #[must_use]
 pub fn account(status: &AccountStatus) -> Account<'_> {
     Account::from(status)
+}
+
+/// The same, with the sinks that report, of all accounts.
+#[must_use]
+pub fn account_with<'a>(status: &'a AccountStatus, sinks: &'a [SinkLine]) -> Account<'a> {
+    let own = sinks.iter().filter(|it| it.account == status.account);
+    Account {
+        sinks: Some(own.map(Sink::from).collect()),
+        ..Account::from(status)
+    }
 }
 
 /// The state of an account.
@@ -32,6 +42,28 @@ pub struct Account<'a> {
     last_attempt: Option<Attempt<'a>>,
     problem: Option<Problem<'a>>,
     waiters: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sinks: Option<Vec<Sink<'a>>>,
+}
+
+/// A file that is kept fresh.
+#[derive(Serialize)]
+struct Sink<'a> {
+    sink: &'a str,
+    uid: u32,
+    path: &'a str,
+    problem: Option<&'a str>,
+}
+
+impl<'a> From<&'a SinkLine> for Sink<'a> {
+    fn from(line: &'a SinkLine) -> Self {
+        Self {
+            sink: &line.sink,
+            uid: line.uid,
+            path: &line.path,
+            problem: line.problem.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -77,6 +109,7 @@ impl<'a> From<&'a AccountStatus> for Account<'a> {
             last_attempt: status.last_attempt.as_ref().map(Attempt::from),
             problem: status.problem.as_ref().map(Problem::from),
             waiters: status.waiters,
+            sinks: None,
         }
     }
 }

@@ -43,15 +43,14 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
         Request::Forget {
             account: name("you@example.com"),
         },
-        Request::Diagnose {
-            account: None,
-            after: Some(name("ads")),
-        },
+        diagnose(),
         metrics(),
         Request::Whoami,
         watch(),
         apis(),
         refusal(),
+        sink_report(),
+        sinks(),
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -63,6 +62,13 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
         )
     };
     (0..).zip(requests).map(frame).collect()
+}
+
+fn diagnose() -> Request {
+    Request::Diagnose {
+        account: None,
+        after: Some(name("ads")),
+    }
 }
 
 fn watch() -> Request {
@@ -97,6 +103,33 @@ fn refusal() -> Request {
         account: name("ads"),
         status: 401,
         body: secret("{}"),
+    }
+}
+
+fn sink_report() -> Request {
+    Request::Report {
+        account: name("ads"),
+        sink: "prometheus".into(),
+        instance: 7,
+        path: "/run/tokend-sink/prometheus/token".into(),
+        problem: None,
+    }
+}
+
+fn sinks() -> Request {
+    Request::Sinks {
+        account: None,
+        after: Some(name("ads")),
+    }
+}
+
+fn sink() -> SinkLine {
+    SinkLine {
+        account: name("ads"),
+        sink: "prometheus".into(),
+        uid: 998,
+        path: "/run/tokend-sink/prometheus/token".into(),
+        problem: Some("no space left on device".into()),
     }
 }
 
@@ -139,6 +172,10 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
             next: None,
         }),
         Response::Refusal { is_refusal: true },
+        Response::Sinks(SinksPage {
+            sinks: vec![sink()],
+            next: None,
+        }),
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -168,6 +205,7 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Unavailable(_) => "unavailable",
         Response::Apis(_) => "apis",
         Response::Refusal { .. } => "refusal",
+        Response::Sinks(_) => "sinks",
         _ => panic!("a new variant needs its name here"),
     }
 }

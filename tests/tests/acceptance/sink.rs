@@ -600,3 +600,58 @@ fn two_sinks_with_one_path_are_refused_and_wlcgs_file_is_where_its_readers_look(
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_sink_that_cannot_be_written_is_in_status_doctor_metrics_and_log() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let running = Running::start(&stage.site, PLAIN);
+    let sinks = || {
+        let status = stage.site.status("it").unwrap();
+        status.get("sinks").unwrap().as_array().unwrap().clone()
+    };
+    let has_problem =
+        |expected: bool| {
+            let what = format!("a sink with a problem: {expected}");
+            wait_until(&what, PATIENCE, || {
+            matches!(&sinks()[..], [one] if one.get("problem").unwrap().is_string() == expected)
+        })
+        .unwrap();
+        };
+    let says = |arguments: &[&str], words: &str| {
+        let said = stage.site.tokenctl(arguments).unwrap();
+        assert!(said.out.contains(words), "{words}: {said:?}");
+    };
+    has_problem(false);
+    let one = sinks().remove(0);
+    assert_eq!(one.get("sink").unwrap(), "feed");
+    assert_eq!(
+        one.get("path").unwrap(),
+        &*running.file.display().to_string()
+    );
+    says(&["metrics"], "tokend_sinks{state=\"fresh\"} 1\n");
+    says(&["doctor", "it"], "sink feed of user ");
+    let (out, away) = (
+        stage.site.path().join("out"),
+        stage.site.path().join("away"),
+    );
+    fs::rename(&out, &away).unwrap();
+    has_problem(true);
+    says(&["metrics"], "tokend_sinks{state=\"failing\"} 1\n");
+    says(&["doctor", "it"], "cannot keep ");
+    stage
+        .site
+        .log_with(&["a sink cannot keep its file fresh"])
+        .unwrap();
+    // A reload asks for it anew, and so does a restart.
+    assert_eq!(stage.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    has_problem(true);
+    fs::rename(&away, &out).unwrap();
+    has_problem(false);
+    stage
+        .site
+        .log_with(&["a sink keeps its file fresh again"])
+        .unwrap();
+    drop(running);
+    wait_until("the sink to be gone", PATIENCE, || sinks().is_empty()).unwrap();
+}

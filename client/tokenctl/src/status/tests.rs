@@ -179,7 +179,7 @@ fn scripts_get_eight_columns() {
 
 #[test]
 fn programs_get_objects() {
-    let shown = serde_json::to_value(json(&[paced()])).unwrap();
+    let shown = serde_json::to_value(json(&[paced()], &[])).unwrap();
     let expected = serde_json::json!([{
         "account": "a-longer-name",
         "dialect": "ad-verification",
@@ -202,9 +202,10 @@ fn programs_get_objects() {
             "retry_after_ms": 42_000,
         },
         "waiters": 2,
+        "sinks": [],
     }]);
     assert_eq!(shown, expected);
-    let shown = serde_json::to_value(json(&[valid()])).unwrap();
+    let shown = serde_json::to_value(json(&[valid()], &[])).unwrap();
     assert_eq!(shown[0]["expires_in"], 2530);
     assert_eq!(shown[0]["expires_at"], "2023-11-14T22:55:30Z");
     assert_eq!(
@@ -228,7 +229,7 @@ fn what_a_newer_daemon_says_is_shown_by_its_number_and_in_its_words() {
     let row = lines(&[newer.clone()]);
     assert!(row.starts_with("a-longer-name\tother-40\t"), "{row}");
     assert!(row.ends_with("\tother-41\n"), "{row}");
-    let object = serde_json::to_value(json(&[newer.clone()])).unwrap();
+    let object = serde_json::to_value(json(&[newer.clone()], &[])).unwrap();
     assert_eq!(object[0]["state"], "other-40");
     assert_eq!(object[0]["last_attempt"]["kind"], "other-42");
     assert_eq!(object[0]["problem"]["code"], "other-41");

@@ -1,7 +1,7 @@
 //! `status` for scripts and programs; the output for people is tested beside the code and on a terminal.
 
 use tokend_client::{AccountState, AccountStatus, PaceStatus};
-use tokend_proto::{Request, Response, StatusPage};
+use tokend_proto::{Request, Response, SinksPage, StatusPage};
 
 use crate::fake::{Act, FakeDaemon, name};
 use crate::run::{Ended, tokenctl};
@@ -51,6 +51,10 @@ fn daemon() -> FakeDaemon {
                 accounts: vec![account("crm")],
                 next: None,
             },
+            Request::Sinks { .. } => {
+                let sinks = Vec::new();
+                return Act::Reply(Response::Sinks(SinksPage { sinks, next: None }));
+            }
             other => panic!("{other:?}"),
         };
         Act::Reply(Response::Status(page))
