@@ -286,7 +286,8 @@ class _Followed:
     def __init__(self, link: _Link, name: str) -> None:
         self._link = link
         self._name = name
-        self._lock = threading.Lock()
+        # A client that is gone is closed by whichever thread notices, perhaps this one's own in the middle of its work.
+        self._lock = threading.RLock()
         self._ledger = Ledger()
         self._flights: Dict[Tuple[Optional[Number], Number], Future[Token]] = {}
         self._watch: Optional[_Watch] = None
@@ -396,7 +397,7 @@ class _Followed:
 
     def abandon(self) -> None:
         """After a fork: nobody follows it here, and nobody waits."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ledger = Ledger()
         self._flights = {}
         self._watch = self._thread = None
