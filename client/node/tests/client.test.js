@@ -187,6 +187,14 @@ test("a watch tells everything and outlasts a restart", async () => {
   await assert.rejects(next(), tokend.NotAllowed);
 });
 
+test("a daemon that does not answer is given up", async () => {
+  let go;
+  daemon.delay = new Promise((resolve) => (go = resolve));
+  await assert.rejects(client.token("ads", { timeout: 0 }), (error) => error instanceof tokend.TryLater && error.code === "timeout");
+  go();
+  assert.equal((await client.token("ads")).value, "secret-1");
+});
+
 test("a program ends at once", async () => {
   const code = "import { Client } from 'tokend'; console.log((await new Client().token('ads')).value)";
   const environment = { ...process.env, TOKEND_HTTP_SOCKET: daemon.socket };

@@ -246,6 +246,8 @@ class Api:
 class _Handler(BaseHTTPRequestHandler):
     apis: Dict[int, Api] = {}
     protocol_version = "HTTP/1.1"
+    #: An answer in one piece: in two, the second would wait for the client's system to confirm the first.
+    wbufsize = 65536
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -6,9 +6,11 @@ import asyncio
 import gc
 import unittest
 from typing import Any, Awaitable, Callable
+from unittest import mock
 
 import tokend
 from tests.standin import PATIENCE, Daemon
+from tokend import _exchange
 
 
 class AsyncClientTest(unittest.TestCase):
@@ -135,6 +137,21 @@ class AsyncClientTest(unittest.TestCase):
             self.daemon.tell(event="ended", code="not-allowed", message="not for you")
             with self.assertRaises(tokend.NotAllowed):
                 await watch.__anext__()
+
+        self.run_with(test)
+
+    def test_a_daemon_that_does_not_answer_is_given_up(self) -> None:
+        async def test(client: tokend.AsyncClient) -> None:
+            self.daemon.delay.clear()
+            with mock.patch.object(_exchange, "GRACE", 0.05), self.assertRaises(tokend.TryLater) as caught:
+                await client.token("ads", timeout=0)
+            self.assertEqual(caught.exception.code, "timeout")
+            self.daemon.delay.set()
+            with mock.patch.object(_exchange, "SILENCE", 0.05):
+                watch = client.watch("ads")
+                kinds = [(await watch.__anext__()).kind for _ in range(3)]
+                self.assertEqual(kinds, ["token", "reconnecting", "token"])
+                await watch.aclose()
 
         self.run_with(test)
 

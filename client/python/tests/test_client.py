@@ -10,9 +10,11 @@ import sys
 import threading
 import unittest
 from typing import Any, Dict, List, Tuple
+from unittest import mock
 
 import tokend
 from tests.standin import PATIENCE, Daemon, eventually
+from tokend import _exchange
 
 
 class ClientTest(unittest.TestCase):
@@ -263,6 +265,18 @@ class ClientTest(unittest.TestCase):
         del client
         gc.collect()
         eventually("the watch to end", lambda: self.daemon.watchers == 0)
+
+    def test_a_daemon_that_does_not_answer_is_given_up(self) -> None:
+        self.daemon.delay.clear()
+        with mock.patch.object(_exchange, "GRACE", 0.05), self.assertRaises(tokend.TryLater) as caught:
+            self.client.token("ads", timeout=0)
+        self.assertEqual(caught.exception.code, "timeout")
+        self.daemon.delay.set()
+        # The stand-in says that it is alive every 0.2 seconds.
+        with mock.patch.object(_exchange, "SILENCE", 0.05):
+            watch = self.client.watch("ads")
+            self.assertEqual([next(watch).kind, next(watch).kind, next(watch).kind], ["token", "reconnecting", "token"])
+            watch.close()
 
     def test_without_following_each_question_is_asked(self) -> None:
         client = tokend.Client(self.daemon.socket, follow=False)

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import weakref
 from types import TracebackType
-from typing import Any, AsyncIterator, Dict, List, Optional, Tuple, Type, Union
+from typing import Any, AsyncGenerator, AsyncIterator, Dict, List, Optional, Tuple, Type, Union
 
 from . import _addresses, _exchange, _socket
 from ._client import wrong_address
@@ -93,7 +93,7 @@ class AsyncClient:
         """As :meth:`tokend.Client.health`."""
         return await self._link.ask(_exchange.page("/v1/health", None))
 
-    def watch(self, account: str, *, min_validity: Optional[Number] = None) -> AsyncIterator[Event]:
+    def watch(self, account: str, *, min_validity: Optional[Number] = None) -> AsyncGenerator[Event, None]:
         """As :meth:`tokend.Client.watch`."""
         return _watch(self._link, account, min_validity)
 
@@ -240,7 +240,7 @@ class _Link:
                 return
 
 
-async def _watch(link: _Link, account: str, min_validity: Optional[Number]) -> AsyncIterator[Event]:
+async def _watch(link: _Link, account: str, min_validity: Optional[Number]) -> AsyncGenerator[Event, None]:
     pause, away = _exchange.FIRST_PAUSE, False
     while True:
         try:

@@ -17,7 +17,7 @@ import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from types import TracebackType
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type, Union
+from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Tuple, Type, Union
 
 from . import _addresses, _exchange, _socket
 from ._errors import TokendError, WrongUse, late, lost, passes, protocol
@@ -105,7 +105,7 @@ class Client:
         """That the daemon serves, and its release."""
         return self._link.ask(_exchange.page("/v1/health", None))
 
-    def watch(self, account: str, *, min_validity: Optional[Number] = None) -> Iterator[Event]:
+    def watch(self, account: str, *, min_validity: Optional[Number] = None) -> Generator[Event, None, None]:
         """The account's token now, and whatever happens to it. A restart of the daemon does not end it; its error does."""
         return _Watch(self._link, account, min_validity).events()
 
@@ -222,7 +222,7 @@ class _Watch:
         self._stream: Optional[socket.socket] = None
         self._stopped = threading.Event()
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         pause, away = _exchange.FIRST_PAUSE, False
         while not self._stopped.is_set():
             try:
