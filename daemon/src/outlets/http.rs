@@ -243,3 +243,6 @@ fn response(status: StatusCode, kind: &'static str, reply: Reply) -> Response<Re
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests;
