@@ -1,8 +1,10 @@
 //! HTTP and JSON on a Unix socket, as curl speaks it, against `proto/openapi.json`.
 
 use std::{
-    fs,
-    path::PathBuf,
+    fs, io,
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -416,4 +418,110 @@ fn each_release_and_each_denial_says_by_which_outlet() {
         [json!("http"), Value::Null]
     );
     assert_eq!(outlets("audit.jsonl.denied", "denial"), [json!("http")]);
+}
+
+#[test]
+fn a_watch_streams_each_newer_token_and_its_end() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let daemon = start(&stage, "");
+    let site = &stage.site;
+    let headers = ["-N", "-H", "X-Tokend: 1", "-H", "Accept: text/event-stream"];
+    let mut watch = curl(site, &headers)
+        .arg("http://tokend/v1/accounts/it/watch")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = io::BufRead::lines(io::BufReader::new(watch.stdout.take().unwrap()));
+    let mut event = || {
+        let name = lines.find_map(|line| Some(line.unwrap().strip_prefix("event: ")?.to_owned()));
+        let data = lines.next().unwrap().unwrap();
+        let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(data.get("event").and_then(Value::as_str), name.as_deref());
+        data
+    };
+    let first = event();
+    stage.sim.end_access("it");
+    post(
+        site,
+        "/v1/accounts/it/reject",
+        &json!({"token": first["access_token"]}),
+    );
+    assert_eq!(event()["event"], "retired");
+    let second = event();
+    assert!(stage.accepted(Api::JwtApi, second["access_token"].as_str().unwrap()));
+    assert_ne!(first["access_token"], second["access_token"]);
+    assert!(daemon.terminate().unwrap().success());
+    let retired_or_ended = event();
+    assert_eq!(retired_or_ended["code"], "draining", "{retired_or_ended}");
+    assert!(watch.wait().unwrap().success());
+}
+
+/// Passes connections at a loopback port on to the socket, for programs that know no Unix sockets.
+fn port(site: &Site) -> u16 {
+    let (listener, path) = (TcpListener::bind("127.0.0.1:0").unwrap(), socket(site));
+    let port = listener.local_addr().unwrap().port();
+    drop(std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let Ok(socket) = UnixStream::connect(&path) else {
+                return;
+            };
+            let (from, to) = (stream.try_clone().unwrap(), socket.try_clone().unwrap());
+            drop(std::thread::spawn(move || pass_on(from, to)));
+            drop(std::thread::spawn(move || pass_back(socket, stream)));
+        }
+    }));
+    port
+}
+
+fn pass_on(mut from: TcpStream, mut to: UnixStream) {
+    // Either end may be gone first.
+    drop(io::copy(&mut from, &mut to));
+    drop(to.shutdown(Shutdown::Both));
+}
+
+fn pass_back(mut from: UnixStream, mut to: TcpStream) {
+    drop(io::copy(&mut from, &mut to));
+    drop(to.shutdown(Shutdown::Both));
+}
+
+/// The provider answers, so that nothing waits, and a failure is the daemon's.
+#[test]
+fn the_daemon_keeps_its_contract_with_whatever_schemathesis_thinks_of() {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/real-servers/schemathesis/venv/bin/schemathesis");
+    assert!(tool.exists(), "run tests/setup first");
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = start(&stage, "");
+    let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/openapi.json");
+    let url = format!("http://127.0.0.1:{}", port(&stage.site));
+    let output = Command::new(tool)
+        .args([
+            "run",
+            contract,
+            "--url",
+            &url,
+            "--no-color",
+            "--generation-deterministic",
+        ])
+        // A timeout of nothing is a 504, and nobody else's fault; a watch has no end.
+        .args([
+            "--checks",
+            "all",
+            "--exclude-checks",
+            "ignored_auth,not_a_server_error",
+        ])
+        .args(["--exclude-path", "/v1/accounts/{account}/watch"])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "10",
+        ])
+        .current_dir(stage.site.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let log = stage.site.log().unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
 }
