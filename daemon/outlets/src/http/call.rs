@@ -183,7 +183,8 @@ impl Form {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Refusal {
-            status: u16,
+            /// In JSON 401 and 401.0 are the same number.
+            status: f64,
             #[serde(default)]
             body: Zeroizing<String>,
         }
@@ -208,9 +209,8 @@ impl Form {
             FormKind::Refusal => {
                 let Refusal { status, mut body } =
                     json(body, "{\"status\": 401, \"body\": \"…\"}")?;
-                if !(100..600).contains(&status) {
-                    return Err(bad("`status` is no status of HTTP"));
-                }
+                let status = (100..600).find(|known| f64::from(*known) == status);
+                let status = status.ok_or_else(|| bad("`status` is no status of HTTP"))?;
                 let request = Request::Refusal {
                     account,
                     status,
