@@ -36,6 +36,17 @@ pub(super) const TABLE: &[Consumer] = &[
         )],
     },
     Consumer {
+        name: "aws",
+        about: "the AWS CLI and SDKs in a role, with the token as web identity",
+        needs: "a token that is a JWT of an identity provider which the role trusts; replace role and program",
+        parts: &[(
+            "a shell script",
+            r#"export AWS_ROLE_ARN=arn:aws:iam::123456789012:role/report
+tokenctl exec --file ACCOUNT=AWS_WEB_IDENTITY_TOKEN_FILE -- aws sts get-caller-identity
+"#,
+        )],
+    },
+    Consumer {
         name: "cargo",
         about: "crates of a registry that takes the token",
         needs: "cargo 1.74 or newer; replace the name and the host, in both files alike",
@@ -314,6 +325,29 @@ tokenctl get ACCOUNT --format netrc --machine pypi.example.com --output "$NETRC"
         )],
     },
     Consumer {
+        name: "pip-keyring",
+        about: "packages of an index that takes the token as password, asked for when it is needed",
+        needs: "pip 23.1 or newer; replace host and package",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://pypi.example.com\"\n",
+            ),
+            (
+                "a shell",
+                r#"mkdir -p ~/.local/lib/tokend &&
+  ln -sf "$(command -v tokenctl)" ~/.local/lib/tokend/keyring
+"#,
+            ),
+            (
+                "a shell script",
+                r#"export PATH="$HOME/.local/lib/tokend:$PATH"
+pip install --no-input --keyring-provider subprocess --index-url https://oauth2@pypi.example.com/simple/ PACKAGE
+"#,
+            ),
+        ],
+    },
+    Consumer {
         name: "python",
         about: "a program in Python that asks an API with the token",
         needs: "Python 3.7 or newer; replace the address",
@@ -391,6 +425,45 @@ ExecStart=tokenctl exec ACCOUNT -- /usr/local/bin/report
                 "a shell",
                 r#"mkdir -p ~/.terraform.d/plugins &&
   ln -sf "$(command -v terraform-credentials-tokenctl)" ~/.terraform.d/plugins/
+"#,
+            ),
+        ],
+    },
+    Consumer {
+        name: "twine",
+        about: "uploads to an index that takes the token as password",
+        needs: "the backend of keyring in client/keyring, which pip installs; replace the host everywhere",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://pypi.example.com\"\n",
+            ),
+            (
+                "a shell script",
+                r#"twine upload --non-interactive --verbose --repository-url https://pypi.example.com/legacy/ dist/*
+"#,
+            ),
+        ],
+    },
+    Consumer {
+        name: "uv",
+        about: "packages of an index that takes the token as password, for uv",
+        needs: "uv 0.4 or newer; replace the host everywhere, and the package",
+        parts: &[
+            (
+                CONFIGURATION,
+                "[account.ACCOUNT.api]\nurls = \"https://pypi.example.com\"\n",
+            ),
+            (
+                "a shell",
+                r#"mkdir -p ~/.local/lib/tokend &&
+  ln -sf "$(command -v tokenctl)" ~/.local/lib/tokend/keyring
+"#,
+            ),
+            (
+                "a shell script",
+                r#"export PATH="$HOME/.local/lib/tokend:$PATH"
+uv pip install --keyring-provider subprocess --index-url https://oauth2@pypi.example.com/simple/ PACKAGE
 "#,
             ),
         ],

@@ -26,12 +26,12 @@ pub(crate) const NAMES: [&str; 17] = [
 ];
 
 /// As tokenctl itself ends.
-const ITS_OWN: End = End {
+pub(crate) const ITS_OWN: End = End {
     code: 79,
     says: ADVICE,
 };
 
-fn api() -> Server {
+pub(crate) fn api() -> Server {
     Server::http_with(r#"{"open":true}"#)
 }
 

@@ -2,19 +2,30 @@
 //!
 //! Owns the same as the other cases: what is replaced in the lines, and how the consumer ends when the account needs a login.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
-use super::{ADVICE, End, Scene, Server, show, there};
+use tokend_harness::demand::carried_out;
+use tokend_tests::installed;
+
+use super::{
+    ADVICE, End, Scene, Server,
+    cases::{ITS_OWN, api},
+    show, there,
+};
 
 /// What is run here; a test compares it with the table.
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 11] = [
+    "aws",
     "cargo",
     "claude-mcp",
     "docker-helper",
     "git",
     "oidc-agent",
+    "pip-keyring",
     "request",
     "terraform",
+    "twine",
+    "uv",
 ];
 
 /// The programs of the toolchain that these tests are built with: rustup's own look into the home.
@@ -23,6 +34,57 @@ fn toolchain() -> String {
     let rustc = cargo.with_file_name("rustc");
     format!("export RUSTC='{}'; '{}'", rustc.display(), cargo.display())
 }
+
+/// The programs that `tests/setup` has for Python, in front of PATH.
+fn python() -> anyhow::Result<String> {
+    let folder = installed("consumers", "venv/bin")?;
+    Ok(format!("export PATH=\"{}:$PATH\"\n", folder.display()))
+}
+
+/// The same, or nothing to be shown here.
+fn with_python(about: &str) -> Option<String> {
+    let found = python();
+    match &found {
+        Ok(_) => found.ok(),
+        Err(error) => {
+            assert!(!carried_out(about, Err(anyhow::anyhow!("{error}"))));
+            None
+        }
+    }
+}
+
+/// botocore as the AWS CLI and every SDK in Python has it, with the address of its token service in place of Amazon's.
+#[test]
+fn aws() {
+    const ASK: &str = r#"import botocore.session
+keys = botocore.session.Session().get_credentials().get_frozen_credentials()
+print(keys.access_key)
+"#;
+    let Some(python) = with_python("botocore") else {
+        return;
+    };
+    let server = Server::http(|_| {
+        (
+            String::new(),
+            STS.replace("EXPIRES", "2099-01-01T00:00:00Z"),
+        )
+    });
+    let script = |scene: &Scene| {
+        scene.put("ask.py", ASK);
+        let lines = scene.lines("aws");
+        let lines = lines.replace("aws sts get-caller-identity", "python ask.py");
+        let url = scene.server.url();
+        format!("{python}export AWS_ENDPOINT_URL_STS={url} AWS_MAX_ATTEMPTS=1\n{lines}")
+    };
+    show(&["python3"], server, script, &ITS_OWN);
+}
+
+/// What the token service answers.
+const STS: &str = "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+    <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIA0</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+    <SessionToken>t</SessionToken><Expiration>EXPIRES</Expiration></Credentials>\
+    <AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/report/x</Arn><AssumedRoleId>A:x</AssumedRoleId></AssumedRoleUser>\
+    </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
 
 #[test]
 fn cargo() {
@@ -92,11 +154,12 @@ for name, value in json.load(sys.stdin).items():
             "headers=$(/bin/sh -c '{helper}') || exit\nprintf %s \"$headers\" | python3 sent.py | curl -fsS -K - {url}/"
         )
     };
-    let end = End {
-        code: 79,
-        says: ADVICE,
-    };
-    show(&["curl", "python3"], Server::http_with("{}"), script, &end);
+    show(
+        &["curl", "python3"],
+        Server::http_with("{}"),
+        script,
+        &ITS_OWN,
+    );
 }
 
 #[test]
@@ -146,6 +209,45 @@ fn git() {
     show(&["git"], server, script, &end);
 }
 
+/// An index that has one package, whose metadata is beside it.
+fn index() -> Server {
+    Server::http(|path| {
+        let wheel = "package-1.0-py3-none-any.whl";
+        let body = match path.ends_with(".metadata") {
+            true => "Metadata-Version: 2.1\nName: package\nVersion: 1.0\n".to_owned(),
+            false => format!(
+                "<!DOCTYPE html><html><body><a href=\"{wheel}\" data-core-metadata=\"true\">{wheel}</a></body></html>"
+            ),
+        };
+        (String::new(), body)
+    })
+}
+
+/// The lines for a consumer of an index, at this one.
+fn at_index(scene: &Scene, name: &str) -> String {
+    let here = format!("127.0.0.1:{}", scene.server.port());
+    let lines = scene.parts(name).concat();
+    let lines = lines.replace(
+        "https://oauth2@pypi.example.com",
+        &format!("http://oauth2@{here}"),
+    );
+    lines.replace("https://pypi.example.com", &format!("http://{here}"))
+}
+
+#[test]
+fn pip_keyring() {
+    let script = |scene: &Scene| {
+        // The index of what exists ends the search: there is no file here to install.
+        let lines = at_index(scene, "pip-keyring").replace("pip install", "pip index versions");
+        lines.replace(" PACKAGE", " package")
+    };
+    let end = End {
+        code: 1,
+        says: ADVICE,
+    };
+    show(&["pip"], index(), script, &end);
+}
+
 #[test]
 fn request() {
     let script = |scene: &Scene| {
@@ -154,11 +256,7 @@ fn request() {
         assert!(lines.contains(&url), "{lines}");
         lines
     };
-    let end = End {
-        code: 79,
-        says: ADVICE,
-    };
-    show(&["sh"], Server::http_with("{}"), script, &end);
+    show(&["sh"], Server::http_with("{}"), script, &ITS_OWN);
 }
 
 /// Terraform itself is on some machines only. Without it this is the exchange of developer.hashicorp.com/terraform/internals/credentials-helpers
@@ -204,4 +302,134 @@ fn terraform() {
         says: ADVICE,
     };
     show(&["curl"], server, script, &end);
+}
+
+/// Makes what is uploaded.
+const SDIST: &str = r#"import io, os, tarfile
+os.makedirs("dist", exist_ok=True)
+text = b"Metadata-Version: 2.1\nName: package\nVersion: 1.0\n"
+with tarfile.open("dist/package-1.0.tar.gz", "w:gz") as tar:
+    for name in ["PKG-INFO", "setup.cfg"]:
+        entry = tarfile.TarInfo("package-1.0/" + name)
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+"#;
+
+#[test]
+fn twine() {
+    let Some(python) = with_python("twine") else {
+        return;
+    };
+    let script = |scene: &Scene| {
+        let made = scene.keyring();
+        scene.put("sdist.py", SDIST);
+        let lines = at_index(scene, "twine");
+        format!("{python}{made}python sdist.py\n{lines}")
+    };
+    let end = End {
+        code: 1,
+        says: ADVICE,
+    };
+    show(&["python3"], Server::http_with("{}"), script, &end);
+}
+
+#[test]
+fn uv() {
+    let Some(python) = with_python("uv") else {
+        return;
+    };
+    let script = |scene: &Scene| {
+        let lines =
+            at_index(scene, "uv").replace("uv pip install", "uv pip compile --no-cache -q -");
+        let lines = lines.replace(" PACKAGE", " < in.txt");
+        scene.put("in.txt", "package\n");
+        format!("{python}{lines}")
+    };
+    let end = End {
+        code: 1,
+        says: ADVICE,
+    };
+    show(&["python3"], index(), script, &end);
+}
+
+/// pip that imports keyring, and with it the backend.
+#[test]
+fn pip_with_the_backend_of_keyring() {
+    let Some(python) = with_python("pip with keyring") else {
+        return;
+    };
+    let script = |scene: &Scene| {
+        let made = scene.keyring();
+        let url = scene.server.url();
+        format!(
+            "{python}{made}python -m pip index versions --no-input --keyring-provider import --index-url {url}/simple/ package"
+        )
+    };
+    let end = End {
+        code: 1,
+        says: ADVICE,
+    };
+    show(&["python3"], index(), script, &end);
+}
+
+#[test]
+fn the_backend_of_keyring_passes_its_own_tests() {
+    let Some(python) = with_python("the backend of keyring") else {
+        return;
+    };
+    let scene = Scene::new(api());
+    let made = scene.keyring();
+    let ended = scene.run(&format!(
+        "{python}{made}python -m unittest discover -s keyring/tests"
+    ));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("\nOK"), "{ended:?}");
+    let listed = scene.run(&format!("{python}{made}keyring --list-backends"));
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("tokend_keyring.TokendKeyring"), "{listed}");
+}
+
+/// A program that lives longer than its token: the file has the next one, and the SDK reads it.
+#[test]
+fn an_aws_sdk_reads_the_file_again() {
+    const ASK: &str = r#"import botocore.session, os, subprocess, time
+credentials = botocore.session.Session().get_credentials()
+credentials.get_frozen_credentials()
+path = os.environ["AWS_WEB_IDENTITY_TOKEN_FILE"]
+before = open(path).read()
+subprocess.run(["tokenctl", "refresh", "it"], check=True)
+end = time.monotonic() + 60
+while not os.path.exists(path) or open(path).read() == before:
+    assert time.monotonic() < end, "the file stays as it was"
+    time.sleep(0.01)
+try:
+    credentials.get_frozen_credentials()
+    print("twice the same")
+except Exception:
+    print("another one")
+"#;
+    let Some(python) = with_python("botocore") else {
+        return;
+    };
+    let server = Server::http(|_| {
+        // botocore asks anew for keys that live for less than ten minutes.
+        let soon = ["-u", "-d", "+5 minutes", "+%Y-%m-%dT%H:%M:%SZ"];
+        let soon = Command::new("date").args(soon).output().unwrap();
+        let soon = String::from_utf8(soon.stdout).unwrap();
+        (String::new(), STS.replace("EXPIRES", soon.trim()))
+    });
+    let scene = Scene::new(server);
+    scene.put("ask.py", ASK);
+    scene.server.demand(&scene.site.get("it").unwrap());
+    let lines = scene.lines("aws");
+    let lines = lines.replace("aws sts get-caller-identity", "python ask.py");
+    let url = scene.server.url();
+    let ended = scene.run(&format!(
+        "{python}export AWS_ENDPOINT_URL_STS={url} AWS_MAX_ATTEMPTS=1\n{lines}"
+    ));
+    assert!(ended.status.success(), "{ended:?}");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(said.contains("another one"), "{ended:?}");
+    let (accepted, refused) = scene.server.counts();
+    assert!(accepted == 1 && refused >= 1, "{accepted} {refused}");
 }

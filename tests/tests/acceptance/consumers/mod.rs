@@ -111,6 +111,17 @@ impl Scene {
         parts.map(|part| format!("{}\n", part.trim_end())).collect()
     }
 
+    /// Installs the backend of keyring as its guide says, for Python's programs in PATH.
+    fn keyring(&self) -> String {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../client/keyring");
+        // pip leaves files in the folder that it builds.
+        format!(
+            "[ -d site ] || {{ cp -r '{}' keyring && pip install -q --disable-pip-version-check --no-index --no-deps \
+             --no-build-isolation --target site ./keyring || exit 99; }}\nexport PYTHONPATH=$HOME/site\n",
+            source.display()
+        )
+    }
+
     /// A program that uses ACCESS_TOKEN.
     fn report(&self) -> String {
         let url = self.server.url();

@@ -254,8 +254,12 @@ fn answer(demand: &Demand, request: &str, page: &dyn Fn(&str) -> (String, String
     }
 }
 
-/// The token of a request: a bearer token, or the password of Basic.
+/// The token of a request: a bearer token, the password of Basic, or the web identity of a form.
 fn presented(request: &str) -> Option<String> {
+    let form = request.split("WebIdentityToken=").nth(1);
+    if let Some(token) = form.and_then(|rest| rest.split('&').next()) {
+        return Some(token.trim().to_owned());
+    }
     let mut lines = request.lines();
     let value = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -266,9 +270,9 @@ fn presented(request: &str) -> Option<String> {
         ("Bearer", token) => Some(token.to_owned()),
         ("Basic", word) => {
             let plain = decoded(word)?;
-            plain
-                .split_once(':')
-                .map(|(_, password)| password.to_owned())
+            let password = plain.split_once(':').map(|(_, password)| password);
+            // A user name in the URL is presented without a password first.
+            password.filter(|it| !it.is_empty()).map(str::to_owned)
         }
         _ => None,
     }
