@@ -102,9 +102,9 @@ async fn each_thing_a_watch_tells_is_shown() {
             Some(FaultCode::NotAllowed),
         ),
     ] {
-        let told = last.clone();
+        let reply = last.clone();
         let daemon = FakeDaemon::start(move |_, _| {
-            Act::Replies(vec![Response::Token(token("one")), told.clone()])
+            Act::Replies(vec![Response::Token(token("one")), reply.clone()])
         });
         let subscription = subscribed(&daemon);
         match expected {
