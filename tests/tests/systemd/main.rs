@@ -26,6 +26,7 @@ mod operations;
 mod package;
 mod policy;
 mod released;
+mod sink;
 mod stage;
 mod tarball;
 mod user;
