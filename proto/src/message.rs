@@ -304,9 +304,10 @@ pub enum Response {
     /// What the peer is to the daemon, to [`Request::Whoami`].
     Whoami(Box<Whoami>),
     /// The token that a watch delivered last is not served any more: it has expired, was refused by an API, or was
-    /// forgotten. To [`Request::Watch`], which goes on.
+    /// forgotten. To [`Request::Watch`], which goes on. A watch that begins without a served token says it before the
+    /// first [`Response::Unavailable`]: what an earlier watch delivered is over.
     Retired {
-        /// The grant of that token.
+        /// The grant of that token; 0 if an earlier watch delivered it.
         grant: u64,
     },
     /// There is no token at present, and why. To [`Request::Watch`], which goes on: a token follows when there is one.

@@ -26,10 +26,6 @@ pub(crate) struct LastingWatch {
     pause: Duration,
     /// What is left of this one.
     rest: Duration,
-    /// Whether the daemon has told nothing yet since it was reached.
-    begins: bool,
-    /// An event that is told after another one.
-    held_back: Option<WatchEvent>,
 }
 
 /// What happened.
@@ -56,8 +52,6 @@ impl LastingWatch {
             report: None,
             pause: FIRST_PAUSE,
             rest: Duration::ZERO,
-            begins: true,
-            held_back: None,
         }
     }
 
@@ -83,7 +77,6 @@ impl LastingWatch {
             }
             Err(error) if passes(&error) => {
                 self.watch = None;
-                self.held_back = None;
                 self.rest = self.pause;
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 Ok(Some(Heard::Away(error)))
@@ -93,12 +86,8 @@ impl LastingWatch {
     }
 
     fn hear(&mut self, limit: Duration) -> Result<Option<WatchEvent>, ClientError> {
-        if let Some(event) = self.held_back.take() {
-            return Ok(Some(event));
-        }
         if let Some(watch) = &mut self.watch {
-            let event = watch.next_within(limit)?;
-            return Ok(event.map(|event| self.first(event)));
+            return watch.next_within(limit);
         }
         let pause = self.rest.min(limit);
         thread::sleep(pause);
@@ -109,26 +98,12 @@ impl LastingWatch {
         Ok(None)
     }
 
-    /// What is told of an event. A daemon that begins with a reason why there is no token serves none, so one of an earlier connection is
-    /// over, although nobody was there to hear it. With a least validity the reason may be that the token lives too short, and is none.
-    fn first(&mut self, event: WatchEvent) -> WatchEvent {
-        let begins = std::mem::replace(&mut self.begins, false);
-        match event {
-            WatchEvent::Unavailable(_) if begins && self.demand.min_validity.is_none() => {
-                self.held_back = Some(event);
-                WatchEvent::Retired
-            }
-            event => event,
-        }
-    }
-
     fn reach(&mut self) -> Result<(), ClientError> {
         let mut watch = BlockingClient::connect(&self.path)?.watch(&self.demand)?;
         if let Some(report) = &self.report {
             watch.report(report.clone())?;
         }
         self.watch = Some(watch);
-        self.begins = true;
         Ok(())
     }
 }

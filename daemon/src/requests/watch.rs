@@ -32,6 +32,9 @@ const REST: Duration = Duration::from_secs(60);
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// Stands for the grant of a token that an earlier watch delivered, if one did.
+const OLDER: u64 = 0;
+
 /// A watch between two answers. It holds no token: it reads the one that is served when it has its turn.
 pub(crate) struct Watch {
     /// The request, for its records.
@@ -49,6 +52,8 @@ pub(crate) struct Watch {
     delivered: Option<u64>,
     /// The grant before that one, in case that one does not leave.
     before: Option<u64>,
+    /// Whether the client may still use a token of an earlier watch: it was told neither a token nor that there is none.
+    may_hold_older: bool,
     /// The reason the client was told last, until there is a token again.
     reason: Option<(FaultCode, String)>,
     /// A reason that it was not told yet.
@@ -115,6 +120,7 @@ impl Requests {
             min_validity,
             delivered: None,
             before: None,
+            may_hold_older: true,
             reason: None,
             news: None,
             asking: None,
@@ -287,6 +293,7 @@ impl Watch {
                 let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
             self.before = self.delivered.replace(token.held.grant.0);
+            self.may_hold_older = false;
             self.reason = None;
             let shown = token.on_wire(now, &self.clock, served.account.api().present());
             return Look::Part(Response::Token(shown));
@@ -300,10 +307,18 @@ impl Watch {
         let Some(fault) = self.news.take() else {
             return Look::Nothing;
         };
-        match ends(&fault) {
-            true => Look::End(fault),
-            false => self.unavailable(fault),
+        if ends(&fault) {
+            return Look::End(fault);
         }
+        let serves = token
+            .as_ref()
+            .is_some_and(|token| token.held.is_good(now, None));
+        if !serves && std::mem::take(&mut self.may_hold_older) {
+            self.news = Some(fault);
+            self.looked = false;
+            return Look::Part(Response::Retired { grant: OLDER });
+        }
+        self.unavailable(fault)
     }
 
     /// The client is told why there is no token, once for each reason.
@@ -319,6 +334,7 @@ impl Watch {
     /// The token of the last look did not leave, for this reason. It is tried again.
     pub(super) fn not_released(&mut self, fault: Fault) -> Look {
         self.delivered = self.before.take();
+        self.may_hold_older = self.delivered.is_none();
         self.refused(fault);
         match self.news.take() {
             Some(fault) => self.unavailable(fault),

@@ -173,7 +173,8 @@ fn the_mode_of_a_place_does_not_hang_on_the_callers_mask() {
 fn a_token_that_ended_while_nobody_heard_it_goes_with_the_next_connection() {
     fn away(_: &str) -> Act {
         let fault = Fault::new(FaultCode::ProviderUnreachable, "the provider is down");
-        Act::Reply(Response::Unavailable(fault))
+        let parts = [Response::Retired { grant: 0 }, Response::Unavailable(fault)];
+        Act::Replies(parts.to_vec())
     }
     let place = Place::with(Some(3_600_000), &[quiet, away]);
     let child = place.script(r#"while [ -e "$ACCESS_TOKEN_FILE" ]; do sleep 0.01; done; exit 5"#);
@@ -186,6 +187,24 @@ fn a_token_that_ended_while_nobody_heard_it_goes_with_the_next_connection() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn a_token_that_only_lives_too_short_for_a_new_connection_stays() {
+    fn short(_: &str) -> Act {
+        let fault = Fault::new(FaultCode::ProviderUnreachable, "the provider is down");
+        Act::Reply(Response::Unavailable(fault))
+    }
+    let place = Place::with(Some(3_600_000), &[quiet, short]);
+    let (mut child, file) = place.sleeper();
+    place.turn(1);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert!(line.contains("the provider is down"), "{line}");
+    assert!(file.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    place.is_cleared();
 }
 
 #[test]

@@ -151,6 +151,7 @@ async fn a_reason_is_told_once_and_the_driver_is_asked_again_when_it_said() {
     let mut it = Watching::start(None, None).await;
     let paced = || fault(FaultCode::Paced, "the rate limit is reached", Some(5_000));
     it.talk.wanted().await.send(paced()).unwrap();
+    it.is_retired(0).await;
     assert_eq!(it.unavailable().await.0, FaultCode::Paced);
     for _ in 0..3 {
         it.pass(Duration::from_millis(4_900)).await;
@@ -167,6 +168,29 @@ async fn a_reason_is_told_once_and_the_driver_is_asked_again_when_it_said() {
     // A login brings a token without anybody asking.
     it.serve("two", 2);
     assert_eq!(it.token().await.1, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_begins_without_a_token_ends_an_earlier_ones_and_one_that_lives_too_short_does_not()
+ {
+    let down = || fault(FaultCode::ProviderUnreachable, "it is down", Some(5_000));
+    // The token lives an hour, and is asked for with two.
+    let mut it = Watching::start(Some(("one", 1)), Some(7_200_000)).await;
+    let asked = |it: Option<Message>| match it {
+        Some(Message::Wanted { reply, .. }) => reply,
+        other => panic!("{other:?}"),
+    };
+    asked(it.talk.driver.recv().await).send(down()).unwrap();
+    assert_eq!(it.unavailable().await.0, FaultCode::ProviderUnreachable);
+    // Now it is refused, or forgotten.
+    it.retire();
+    it.pass(Duration::from_secs(6)).await;
+    asked(it.talk.driver.recv().await).send(down()).unwrap();
+    it.is_retired(0).await;
+    // The reason is known already, and the end is told once.
+    it.pass(Duration::from_secs(6)).await;
+    asked(it.talk.driver.recv().await).send(down()).unwrap();
+    it.nothing_was_told().await;
 }
 
 #[tokio::test(start_paused = true)]
