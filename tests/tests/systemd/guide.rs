@@ -5,7 +5,7 @@ use std::fs;
 use tokend_harness::built;
 use tokend_tests::systemd::unit_files;
 
-use super::stage::{IT, Stage};
+use super::stage::{CLIENT, IT, Stage};
 
 /// The directory from which the guide is followed: the content of the tarball.
 const CHECKOUT: &str = "/root/tokend";
@@ -91,13 +91,14 @@ fn tokens_over_http(stage: &Stage) {
         "X-Tokend: 1",
         &url,
     ];
-    let answer = stage.run(&curl).out;
+    let answer = stage.machine.run_as(CLIENT, &curl).unwrap().out;
     let newest = stage.sim.newest_access(IT).unwrap();
     assert!(answer.contains(&newest), "an answer without the token");
 
     stage.follow("tokend-oidc-agent.socket\n");
     let socket = "OIDC_SOCK=/run/tokend/oidc-agent.sock";
-    let answer = stage.run(&["env", socket, "oidc-token", IT]).out;
+    let ask = ["env", socket, "oidc-token", IT];
+    let answer = stage.machine.run_as(CLIENT, &ask).unwrap().out;
     let newest = stage.sim.newest_access(IT).unwrap();
     assert_eq!(answer.trim_end(), newest);
 }
