@@ -348,6 +348,40 @@ pip install --no-input --keyring-provider subprocess --index-url https://oauth2@
         ],
     },
     Consumer {
+        name: "prometheus",
+        about: "a server that takes the token, scraped by Prometheus, which reads it from a file",
+        needs: "a rule for that unit or user in the account's allow; replace the target",
+        parts: &[
+            (
+                "/etc/tokend/sinks.d/prometheus.toml",
+                r#"account = "ACCOUNT"
+path = "/run/tokend-sink/prometheus/token"
+"#,
+            ),
+            (
+                "/etc/systemd/system/tokend-sink@prometheus.service.d/user.conf",
+                r"[Service]
+User=prometheus
+",
+            ),
+            (
+                "a shell",
+                "sudo systemctl daemon-reload && sudo systemctl enable --now tokend-sink@prometheus.service\n",
+            ),
+            (
+                "prometheus.yml",
+                r"scrape_configs:
+- job_name: example
+  scheme: https
+  authorization:
+    credentials_file: /run/tokend-sink/prometheus/token
+  static_configs:
+  - targets: [metrics.example.com]
+",
+            ),
+        ],
+    },
+    Consumer {
         name: "python",
         about: "a program in Python that asks an API with the token",
         needs: "Python 3.7 or newer; replace the address",
