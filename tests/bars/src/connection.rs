@@ -138,14 +138,14 @@ fn frames(options: &GetOptions, token: tokend_client::Token) -> anyhow::Result<(
     Ok((asked, answered))
 }
 
-fn only(core: usize) -> CpuSet {
+pub(super) fn only(core: usize) -> CpuSet {
     let mut cores = CpuSet::new();
     cores.set(core);
     cores
 }
 
 /// Pins every thread of a process. Threads it starts later inherit this.
-fn pin(process: u32, core: usize) -> anyhow::Result<()> {
+pub(super) fn pin(process: u32, core: usize) -> anyhow::Result<()> {
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let id = thread?.file_name().to_string_lossy().parse()?;
         let id = Pid::from_raw(id).context("a thread has a positive id")?;

@@ -11,6 +11,7 @@ pub mod disturbed;
 pub mod echo;
 pub mod herd;
 pub mod hostile;
+pub mod http;
 mod place;
 pub mod policy;
 pub mod subscription;

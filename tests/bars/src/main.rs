@@ -44,6 +44,8 @@ enum Which {
     Exec,
     /// `get` on a kept connection against a bare echo.
     Connection,
+    /// A held token over HTTP against the native protocol.
+    Http,
     /// `get` with audit on against the same without.
     Audit,
     /// `get` by a rule by unit against one by user.
@@ -121,10 +123,11 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 11] = [
+    let all: [(Which, Measure); 12] = [
         (Which::Command, tokend_bars::command::measure),
         (Which::Exec, tokend_bars::command::exec),
         (Which::Connection, tokend_bars::connection::measure),
+        (Which::Http, tokend_bars::http::measure),
         (Which::Audit, tokend_bars::audit::measure),
         (Which::Policy, tokend_bars::policy::measure),
         (Which::Governed, tokend_bars::policy::with_audit),
