@@ -18,6 +18,7 @@ mod examples;
 mod exec_file;
 mod failures;
 mod git;
+mod helpers;
 mod http;
 mod init;
 mod kept;
