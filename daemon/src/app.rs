@@ -69,7 +69,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         Some(bound) => bound,
         None => listen::bind(&config.socket, config.socket_mode, Usage::Clients)?,
     };
-    let outlets = Listeners::bind(&config, inherited.outlets)?;
+    let outlets = Listeners::bind(&config, inherited.outlets, inherited.kept)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tokend")

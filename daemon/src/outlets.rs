@@ -9,6 +9,7 @@
 //! line in `listeners`.
 
 mod caller;
+mod credentials;
 mod http;
 pub(crate) mod listeners;
 mod oidc_agent;

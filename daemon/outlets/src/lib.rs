@@ -4,5 +4,6 @@
 //! words in which it refuses the rest. Knows of no socket, clock, account or permission, and decides nothing: what a request means, and who
 //! may make it, is the daemon's.
 
+pub mod credentials;
 pub mod http;
 pub mod oidc_agent;

@@ -19,6 +19,7 @@ use std::os::fd::AsFd as _;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::SocketAddrUnix;
 use tokend_policy::Peer;
 
 pub use pin::{Pin, Pinned};
@@ -70,6 +71,14 @@ pub fn of(stream: &Stream) -> io::Result<Peer> {
     // A process of another PID namespace has no number here.
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
     Ok(Peer::new(uid, gid, pid.unwrap_or(0)))
+}
+
+/// The abstract address that the other end of `stream` has bound, without its leading zero byte. It chose that address itself.
+pub fn abstract_address(stream: &Stream) -> Option<Vec<u8>> {
+    let Stream::UdSocket(socket) = stream;
+    let address = rustix::net::getpeername(socket.inner()).ok()??;
+    let address = SocketAddrUnix::try_from(address).ok()?;
+    address.abstract_name().map(<[u8]>::to_vec)
 }
 
 /// Whether the kernel could not say who `peer` is: ids from outside have no number in a user namespace of the

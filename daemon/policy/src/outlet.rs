@@ -9,18 +9,21 @@ use std::fmt;
 pub enum Outlet {
     /// HTTP and JSON.
     Http,
+    /// Credentials that systemd loads for its units.
+    Credentials,
     /// The protocol of oidc-agent.
     OidcAgent,
 }
 
 impl Outlet {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Http, Self::OidcAgent];
+    pub const ALL: [Self; 3] = [Self::Http, Self::Credentials, Self::OidcAgent];
 
     /// Its name in records and log lines, and of the socket that systemd passes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Credentials => "credentials",
             Self::OidcAgent => "oidc-agent",
         }
     }
@@ -29,6 +32,7 @@ impl Outlet {
     pub const fn key(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Credentials => "credentials",
             Self::OidcAgent => "oidc_agent",
         }
     }
@@ -36,6 +40,7 @@ impl Outlet {
     /// The setting of its path, in words.
     pub const fn setting(self) -> &'static str {
         match self {
+            Self::Credentials => "`credentials` in [listen] of the configuration",
             Self::Http => "`http` in [listen] of the configuration",
             Self::OidcAgent => "`oidc_agent` in [listen] of the configuration",
         }
@@ -45,6 +50,7 @@ impl Outlet {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Http => "tokend-http.socket",
+            Self::Credentials => "tokend-credentials.socket",
             Self::OidcAgent => "tokend-oidc-agent.socket",
         }
     }

@@ -4,9 +4,17 @@
 //! nowhere else. Without systemd every call does nothing.
 
 use std::ffi::OsStr;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, sendmsg_addr, socket_with,
+};
 use sd_notify::NotifyState;
 
 /// Whether the machine's own systemd runs this process as a service with `Type=notify`, rather than a person, a
@@ -111,6 +119,26 @@ impl Manager {
         self.tell(&[NotifyState::Watchdog]);
     }
 
+    /// Has systemd keep an open file under this name. If this process dies, its successor is given the file; where it is a connection, the
+    /// other end notices nothing.
+    pub fn keep(&self, name: &str, file: BorrowedFd<'_>) {
+        let words = format!("FDSTORE=1\nFDNAME={name}");
+        match &self.to {
+            To::Systemd => {
+                if let Err(error) = send_with(&words, file) {
+                    tracing::debug!("systemd does not keep a file: {error}");
+                }
+            }
+            _ => self.tell(&[NotifyState::Custom(&words)]),
+        }
+    }
+
+    /// Has systemd close the file that it keeps under this name.
+    pub fn keep_no_longer(&self, name: &str) {
+        let words = format!("FDSTOREREMOVE=1\nFDNAME={name}");
+        self.tell(&[NotifyState::Custom(&words)]);
+    }
+
     fn tell(&self, states: &[NotifyState<'_>]) {
         match &self.to {
             To::Nobody => {}
@@ -128,6 +156,27 @@ impl Manager {
             }
         }
     }
+}
+
+/// Sends systemd these words with a file.
+fn send_with(words: &str, file: BorrowedFd<'_>) -> io::Result<()> {
+    let to = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+    let to = match to.as_bytes() {
+        [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name),
+        path => SocketAddrUnix::new(path),
+    }?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let (mut files, file) = (SendAncillaryBuffer::new(&mut space), [file]);
+    files.push(SendAncillaryMessage::ScmRights(&file));
+    let words = [IoSlice::new(words.as_bytes())];
+    sendmsg_addr(&socket, &to, &words, &mut files, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod content;
 mod line;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,11 @@ use interprocess::local_socket::tokio::Stream;
 use tokend_outlets::http::{self as protocol, Answer, Call, Form, MOST_BODY, Problem, Shape};
 use tokend_peer::Connection;
 use tokend_policy::{Outlet, Peer};
+use tokend_process::shutdown::Shutdown;
 use tokend_process::stack;
 use tokend_proto::{Fault, Request as Asked};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -33,7 +35,7 @@ use self::line::{Busy, Line, Progress};
 use super::caller::{self, Caller, Gone, still};
 use super::shared::Shared;
 use crate::requests::Requests;
-use crate::server::accept::Protocol;
+use crate::server::accept::{Protocol, until_closing};
 use crate::server::connection::{Bounds, Ended};
 
 /// The longest head of a request, in bytes, and the number of its headers.
@@ -50,12 +52,13 @@ impl Protocol for Http {
         caller: (Peer, u64),
         requests: Arc<Requests>,
         bounds: Bounds,
+        stage: watch::Receiver<Shutdown>,
     ) -> impl Future<Output = Ended> + Send {
-        serve(stream, caller, requests, bounds)
+        until_closing(serve(stream, caller, requests, bounds), stage)
     }
 
-    fn refusal(fault: Fault) -> Vec<u8> {
-        Problem::of(fault).message()
+    fn refusal(fault: Fault) -> Cow<'static, [u8]> {
+        Problem::of(fault).message().into()
     }
 }
 

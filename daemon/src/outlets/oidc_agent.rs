@@ -3,6 +3,7 @@
 //! Owns one conversation, which is one request, and the choice of an account by its issuer: only among those whose tokens the peer may have,
 //! and never by chance. Must never decide on an answer that is not begun to be written in the same step.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -16,15 +17,17 @@ use tokend_outlets::oidc_agent::{
 };
 use tokend_peer::Connection;
 use tokend_policy::{Outlet, Peer};
+use tokend_process::shutdown::Shutdown;
 use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 use super::caller::{Answer, Caller, Gone, still};
 use super::shared::Shared;
 use crate::requests::Requests;
-use crate::server::accept::Protocol;
+use crate::server::accept::{Protocol, until_closing};
 use crate::server::connection::{Bounds, Ended};
 
 /// How long a client waits for a token, and how much of that for the rate limit. Clients of this protocol state no time and would wait for ever;
@@ -48,13 +51,17 @@ impl Protocol for OidcAgent {
         caller: (Peer, u64),
         requests: Arc<Requests>,
         bounds: Bounds,
+        stage: watch::Receiver<Shutdown>,
     ) -> Ended {
-        serve(stream, caller, requests, bounds).await
+        until_closing(Box::pin(serve(stream, caller, requests, bounds)), stage).await
     }
 
-    fn refusal(fault: Fault) -> Vec<u8> {
+    fn refusal(fault: Fault) -> Cow<'static, [u8]> {
         let answer = Conversation::new().answer(&protocol::fault(fault));
-        answer.map_or_else(|_| Vec::new(), |mut bytes| std::mem::take(&mut *bytes))
+        answer.map_or_else(
+            |_| Cow::default(),
+            |mut bytes| std::mem::take(&mut *bytes).into(),
+        )
     }
 }
 

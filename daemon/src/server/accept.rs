@@ -3,11 +3,12 @@
 //! Owns the slots in total and per user. A peer without a free slot is told so and disconnected at once. Open sessions are never disturbed,
 //! and a user who takes all of their slots takes none from another user.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
@@ -18,6 +19,7 @@ use tokend_policy::{Outlet, Peer};
 use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, encode};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::requests::Requests;
 use crate::server::connection::{self, Bounds, Ended};
@@ -31,6 +33,10 @@ pub(crate) const LOG_TARGET: &str = module_path!();
 
 /// How long a refused peer may take to read the reason.
 const REFUSING: Duration = Duration::from_millis(100);
+/// How long the end of the daemon waits for connections that are not closed, but answered.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// How often that is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long connections are kept after all requests were answered, so that the answers are written.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
@@ -53,16 +59,21 @@ pub(crate) trait Protocol: 'static {
     /// The outlet, in records and log lines; none for the native protocol.
     const OUTLET: Option<Outlet>;
 
-    /// Serves one connection of a peer until it ends. It was accepted this many milliseconds after boot.
+    /// How long a refused peer may take to read the reason.
+    const REFUSING: Duration = REFUSING;
+
+    /// Serves one connection of a peer until it ends, or the daemon does: most close it then ([`until_closing`]). It was accepted this many
+    /// milliseconds after boot.
     fn serve(
         stream: Stream,
         caller: (Peer, u64),
         requests: Arc<Requests>,
         bounds: Bounds,
+        stage: watch::Receiver<Shutdown>,
     ) -> impl Future<Output = Ended> + Send;
 
     /// The bytes that tell a peer why it gets no connection.
-    fn refusal(fault: Fault) -> Vec<u8>;
+    fn refusal(fault: Fault) -> Cow<'static, [u8]>;
 }
 
 /// The protocol of `tokend-proto`.
@@ -92,9 +103,16 @@ impl Places {
             },
         }
     }
+
+    /// Ends when no connection is left.
+    async fn emptied(&self) {
+        while !self.slots.lock().is_empty() {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
 }
 
-/// Accepts connections on one listener until the daemon drains.
+/// Accepts connections on one listener until the daemon drains, and ends once all connections have.
 pub(crate) async fn run<P: Protocol>(
     fd: OwnedFd,
     places: Places,
@@ -109,10 +127,17 @@ pub(crate) async fn run<P: Protocol>(
         |error| tracing::warn!("a connection could not be accepted: {error}"),
     )
     .await;
+    reached(&mut draining, Shutdown::Closing).await;
+    let _some_are_left = timeout(LAST_ANSWERS, places.emptied()).await;
     Ok(())
 }
 
-fn welcome<P: Protocol>(stream: Stream, places: &Places, mut stage: watch::Receiver<Shutdown>) {
+/// Serves a connection as if it had just been accepted.
+pub(crate) fn welcome<P: Protocol>(
+    stream: Stream,
+    places: &Places,
+    stage: watch::Receiver<Shutdown>,
+) {
     let Places {
         requests,
         slots,
@@ -145,10 +170,7 @@ fn welcome<P: Protocol>(stream: Stream, places: &Places, mut stage: watch::Recei
     let (requests, bounds) = (Arc::clone(requests), *bounds);
     let caller = peer.clone();
     drop(tokio::spawn(async move {
-        let ended = tokio::select! {
-            ended = P::serve(stream, (caller, accepted_ms), requests, bounds) => ended,
-            () = closing(&mut stage) => Ended::Closed,
-        };
+        let ended = P::serve(stream, (caller, accepted_ms), requests, bounds, stage).await;
         drop((slot, connected));
         match ended {
             Ended::Closed => tracing::trace!(peer = %peer, "connection ended: {ended}"),
@@ -171,10 +193,19 @@ fn nobody() -> Fault {
     )
 }
 
-/// Ends when all waiting clients have been answered, and the answers have had a moment to be written.
-async fn closing(stage: &mut watch::Receiver<Shutdown>) {
-    reached(stage, Shutdown::Closing).await;
-    tokio::time::sleep(GRACE / 2).await;
+/// Serves a connection until all waiting clients have been answered, and the answers have had a moment to be written.
+pub(crate) async fn until_closing(
+    served: impl Future<Output = Ended>,
+    mut stage: watch::Receiver<Shutdown>,
+) -> Ended {
+    let closing = async {
+        reached(&mut stage, Shutdown::Closing).await;
+        sleep(GRACE / 2).await;
+    };
+    tokio::select! {
+        ended = served => ended,
+        () = closing => Ended::Closed,
+    }
 }
 
 /// Sends the reason, if the peer takes it at once, and disconnects.
@@ -182,7 +213,7 @@ fn turn_away<P: Protocol>(mut stream: Stream, peer: &Peer, fault: Fault) {
     tracing::warn!(peer = %peer, "a connection was refused: {fault}");
     let bytes = P::refusal(fault);
     drop(tokio::spawn(async move {
-        let _not_taken = tokio::time::timeout(REFUSING, stream.write_all(&bytes)).await;
+        let _not_taken = timeout(P::REFUSING, stream.write_all(&bytes)).await;
     }));
 }
 
@@ -194,11 +225,12 @@ impl Protocol for Native {
         caller: (Peer, u64),
         requests: Arc<Requests>,
         bounds: Bounds,
+        stage: watch::Receiver<Shutdown>,
     ) -> impl Future<Output = Ended> + Send {
-        connection::serve(stream, caller, requests, bounds)
+        until_closing(connection::serve(stream, caller, requests, bounds), stage)
     }
 
-    fn refusal(fault: Fault) -> Vec<u8> {
+    fn refusal(fault: Fault) -> Cow<'static, [u8]> {
         let mut bytes = Vec::new();
         let frame = ServerFrame {
             id: RequestId(0),
@@ -206,15 +238,19 @@ impl Protocol for Native {
         };
         // No version has been agreed on yet.
         match encode(&frame.for_version(OLDEST), &mut bytes) {
-            Ok(()) => bytes,
-            Err(_) => Vec::new(),
+            Ok(()) => bytes.into(),
+            Err(_) => Cow::default(),
         }
     }
 }
 
 impl Slots {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(slots: &Arc<Self>, uid: u32) -> Result<Slot, Fault> {
-        let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = slots.lock();
         let all: usize = taken.values().sum();
         let own = taken.get(&uid).copied().unwrap_or(0);
         let (message, key) = if own >= slots.per_user {
@@ -235,11 +271,7 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self
-            .slots
-            .taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.slots.lock();
         if let Entry::Occupied(mut own) = taken.entry(self.uid) {
             *own.get_mut() -= 1;
             if *own.get() == 0 {

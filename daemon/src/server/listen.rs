@@ -1,9 +1,11 @@
 //! The sockets that systemd passes to the daemon.
 //!
-//! Owns which of them is for clients, which for metrics and which for outlets, and the errors about sockets that are none of these.
+//! Owns which of them is for clients, which for metrics and which for outlets, which connections were handed on, and the errors about
+//! sockets that are none of these.
 
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
@@ -13,11 +15,16 @@ use tokend_process::listen::{Bound, SocketOrigin};
 /// systemd's name for the socket on which metrics are read.
 const METRICS: &str = "metrics";
 
+/// What the names of connections begin with that the daemon before gave into systemd's keeping.
+pub(crate) const KEPT: &str = "credential-";
+
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     pub(crate) clients: Option<Bound>,
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) outlets: Vec<(Outlet, Bound)>,
+    /// Connections of units that wait, with the names by which systemd keeps them.
+    pub(crate) kept: Vec<(String, OwnedFd)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +82,13 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, InheritError> {
                 return Err(InheritError::NotForOutlet(outlet, another()));
             }
             inherited.outlets.push((outlet, bound(listener)));
+            continue;
+        }
+        if let Some(name) = name.filter(|name| name.starts_with(KEPT)) {
+            // A Unix stream socket like those, whether or not it listens.
+            if let Ok(Some(connection)) = passed.take_unix_listener(index) {
+                inherited.kept.push((name.to_owned(), connection.into()));
+            }
             continue;
         }
         count += 1;

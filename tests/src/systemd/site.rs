@@ -8,7 +8,7 @@ use super::Machine;
 use tokend_harness::built;
 
 /// The unit files of this source tree, and where each is installed.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("tokend.service", "/usr/lib/systemd/system/tokend.service"),
     ("tokend.socket", "/usr/lib/systemd/system/tokend.socket"),
     (
@@ -30,6 +30,10 @@ const FILES: [(&str, &str); 12] = [
     (
         "tokend-http.socket",
         "/usr/lib/systemd/system/tokend-http.socket",
+    ),
+    (
+        "tokend-credentials.socket",
+        "/usr/lib/systemd/system/tokend-credentials.socket",
     ),
     (
         "tokend-oidc-agent.socket",

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::stage::{CLIENT, IT, STRANGER, Stage};
 
 /// All audit records in the journal.
-fn records(stage: &Stage) -> Vec<Value> {
+pub(crate) fn records(stage: &Stage) -> Vec<Value> {
     let said = stage.run(&[
         "journalctl",
         "--no-pager",

@@ -36,6 +36,7 @@ fn no_unit_counts_its_starts_and_every_socket_of_the_daemon_its_waiting_clients(
         "tokend.socket",
         "tokend-metrics.socket",
         "tokend-http.socket",
+        "tokend-credentials.socket",
         "tokend-oidc-agent.socket",
         "tokend-egress.service",
         "tokend-egress.socket",
@@ -77,6 +78,7 @@ fn every_unit_is_verified_and_names_nothing_unknown() {
         "/usr/lib/systemd/system/tokend-metrics.socket",
         "/usr/lib/systemd/system/tokend-sink@.service",
         "/usr/lib/systemd/system/tokend-http.socket",
+        "/usr/lib/systemd/system/tokend-credentials.socket",
         "/usr/lib/systemd/system/tokend-oidc-agent.socket",
     ];
     let user = [

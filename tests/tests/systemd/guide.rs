@@ -120,6 +120,7 @@ fn checkout(stage: &Stage) {
         "tokend-metrics.socket",
         "tokend-sink@.service",
         "tokend-http.socket",
+        "tokend-credentials.socket",
         "tokend-oidc-agent.socket",
         "examples/direct-network.conf",
         "tokend.sysusers",

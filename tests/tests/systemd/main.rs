@@ -21,6 +21,7 @@ mod integrate;
 mod licences;
 mod lifecycle;
 mod limits;
+mod load_credential;
 mod logs;
 mod operations;
 mod package;

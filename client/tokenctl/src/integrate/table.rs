@@ -442,6 +442,22 @@ ExecStart=tokenctl exec ACCOUNT -- /usr/local/bin/report
         )],
     },
     Consumer {
+        name: "systemd-creds",
+        about: "a service that finds the token in a file, which systemd gets for it",
+        needs: "tokend-credentials.socket, and the rule { unit = \"report.service\" }; replace the program",
+        parts: &[(
+            "/etc/systemd/system/report.service",
+            r"[Unit]
+Wants=tokend-credentials.socket
+After=tokend-credentials.socket
+
+[Service]
+LoadCredential=ACCOUNT:/run/tokend/credentials.sock
+ExecStart=/usr/local/bin/report --token-file %d/ACCOUNT
+",
+        )],
+    },
+    Consumer {
         name: "terraform",
         about: "Terraform and OpenTofu at a registry or a backend that takes the token",
         needs: "a host that is the account's as a whole, which you replace; TF_LOG=warn shows why there is no token",
