@@ -246,6 +246,38 @@ fn every_consumer_is_run() {
     assert_eq!(names, run);
 }
 
+/// The page for operators has a line of each, as it is printed and run, and says which are not run with the program itself.
+#[test]
+fn the_page_of_operations_has_a_line_of_every_consumer() {
+    let site = Site::new().unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let section = |file: &str, from: &str| {
+        let text = fs::read_to_string(here.join(file)).unwrap();
+        let (_, section) = text.split_once(from).unwrap();
+        section.split_once("\n## ").unwrap().0.to_owned()
+    };
+    let readme = section("README.md", "## Consumers");
+    let page = section("../systemd/OPERATIONS.md", "## Use a token in");
+    let listed = site.tokenctl(&["integrate"]).unwrap().line().unwrap();
+    let names = listed.lines().map(|it| it.split('\t').next().unwrap());
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let (names, rows): (Vec<_>, Vec<_>) = (names.collect(), rows.collect());
+    assert_eq!(names.len(), rows.len(), "{names:?} {rows:?}");
+    for (name, row) in names.into_iter().zip(rows) {
+        let (start, how) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        let line = start.strip_prefix(&format!("| `{name}` | `")).unwrap();
+        // A table writes a bar so.
+        let line = line.strip_suffix('`').unwrap().replace("\\|", "|");
+        let lines = site.tokenctl(&["integrate", name, "ads"]).unwrap();
+        let printed = lines.out.lines().any(|it| it.trim() == line);
+        assert!(printed, "{name}: {line}");
+        let is_row = |it: &&str| it.starts_with(&format!("| `{name}` "));
+        let tested = readme.lines().find(is_row).unwrap();
+        let golden = tested.contains("golden") || tested.contains("exchange");
+        assert_eq!(how, if golden { "golden" } else { "run" }, "{name}");
+    }
+}
+
 #[test]
 fn lines_go_to_standard_output_and_the_rest_to_standard_error() {
     let site = Site::new().unwrap();
