@@ -2,7 +2,9 @@
 //!
 //! How long a token lives is never computed from a wall clock: the daemon says it.
 
-use std::time::{Duration, Instant};
+#[cfg(feature = "async")]
+use std::time::Duration;
+use std::time::Instant;
 
 /// Now, on the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "the one clock of the library")]
@@ -11,6 +13,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// The time since the machine was started. It goes on while the machine sleeps, as the life of a token does.
+#[cfg(feature = "async")]
 pub(crate) fn since_boot() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(now).unwrap_or_default()
