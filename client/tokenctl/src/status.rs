@@ -24,7 +24,7 @@ pub(crate) fn json<'a>(
     sinks: &'a [SinkLine],
 ) -> Vec<impl Serialize + use<'a>> {
     let all = accounts.iter();
-    all.map(|status| tokend_json::account_with(status, sinks))
+    all.map(|status| tokend_json::account(status, sinks))
         .collect()
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokend_peer::Connection;
 use tokend_policy::{Needs, Peer};
-use tokend_proto::{AccountName, Fault, Request, Response};
+use tokend_proto::{AccountName, Fault, Request, Response, SinkLine};
 use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -98,6 +98,16 @@ impl<S: Connection> Caller<S> {
             left: AT_ONCE,
             hints: HINTS,
         }
+    }
+
+    /// The sinks that report of the accounts whose state this is: whoever sees the one may see the other.
+    pub(super) fn sinks_of(&self, response: &Response) -> Vec<SinkLine> {
+        let Response::Status(page) = response else {
+            return Vec::new();
+        };
+        let sinks = self.requests.registry.sinks();
+        let accounts = page.accounts.iter().map(|it| &it.account);
+        accounts.flat_map(|account| sinks.of(account)).collect()
     }
 
     /// The peer, with the facts that were read about it.

@@ -178,7 +178,8 @@ where
         match (self.caller.ask(asked).await, shape, account) {
             (Err(Gone), ..) => Err(io::ErrorKind::ConnectionAborted.into()),
             (Ok(caller::Answer::Now(response)), shape, _) => {
-                Ok(match protocol::answer(shape, response) {
+                let sinks = self.caller.sinks_of(&response);
+                Ok(match protocol::answer(shape, response, &sinks) {
                     Ok(answer) => whole(answer, busy),
                     Err(problem) => refused(&problem, busy),
                 })

@@ -10,7 +10,7 @@ mod token;
 mod whoami;
 
 pub use event::Event;
-pub use status::{Account, account, account_with};
+pub use status::{Account, account};
 pub use time::rfc3339;
 pub use token::{Facts, Present, TokenJson, token};
 pub use whoami::{WhoamiJson, whoami};

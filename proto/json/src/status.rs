@@ -7,19 +7,28 @@ use tokend_proto::{AccountStatus, Fault, LastAttempt, PaceStatus, SinkLine};
 
 use crate::time::rfc3339;
 
-/// The state of an account as something to serialize.
+/// The state of an account as something to serialize, with those of the `sinks` that are its own.
 #[must_use]
-pub fn account(status: &AccountStatus) -> Account<'_> {
-    Account::from(status)
-}
-
-/// The same, with the sinks that report, of all accounts.
-#[must_use]
-pub fn account_with<'a>(status: &'a AccountStatus, sinks: &'a [SinkLine]) -> Account<'a> {
+pub fn account<'a>(status: &'a AccountStatus, sinks: &'a [SinkLine]) -> Account<'a> {
     let own = sinks.iter().filter(|it| it.account == status.account);
     Account {
-        sinks: Some(own.map(Sink::from).collect()),
-        ..Account::from(status)
+        account: status.account.as_str(),
+        dialect: &status.dialect,
+        base_url: &status.base_url,
+        state: status.state.name(),
+        has_token: status.has_token,
+        expires_at: status.expires_at_ms.and_then(rfc3339),
+        expires_in: status.remaining_ms.map(|ms| ms / 1000),
+        lifetime_ms: status.lifetime_ms,
+        has_refresh_token: status.has_refresh_token,
+        unpersisted: status.unpersisted,
+        attempts: status.attempts.into(),
+        logins: status.logins.into(),
+        next_attempt_at: status.next_attempt_at_ms.and_then(rfc3339),
+        last_attempt: status.last_attempt.as_ref().map(Attempt::from),
+        problem: status.problem.as_ref().map(Problem::from),
+        waiters: status.waiters,
+        sinks: own.map(Sink::from).collect(),
     }
 }
 
@@ -42,8 +51,7 @@ pub struct Account<'a> {
     last_attempt: Option<Attempt<'a>>,
     problem: Option<Problem<'a>>,
     waiters: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sinks: Option<Vec<Sink<'a>>>,
+    sinks: Vec<Sink<'a>>,
 }
 
 /// A file that is kept fresh.
@@ -88,30 +96,6 @@ struct Problem<'a> {
     message: &'a str,
     advice: Option<&'a str>,
     retry_after_ms: Option<u64>,
-}
-
-impl<'a> From<&'a AccountStatus> for Account<'a> {
-    fn from(status: &'a AccountStatus) -> Self {
-        Self {
-            account: status.account.as_str(),
-            dialect: &status.dialect,
-            base_url: &status.base_url,
-            state: status.state.name(),
-            has_token: status.has_token,
-            expires_at: status.expires_at_ms.and_then(rfc3339),
-            expires_in: status.remaining_ms.map(|ms| ms / 1000),
-            lifetime_ms: status.lifetime_ms,
-            has_refresh_token: status.has_refresh_token,
-            unpersisted: status.unpersisted,
-            attempts: status.attempts.into(),
-            logins: status.logins.into(),
-            next_attempt_at: status.next_attempt_at_ms.and_then(rfc3339),
-            last_attempt: status.last_attempt.as_ref().map(Attempt::from),
-            problem: status.problem.as_ref().map(Problem::from),
-            waiters: status.waiters,
-            sinks: None,
-        }
-    }
 }
 
 impl From<PaceStatus> for Pace {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tokend_json as json;
-use tokend_proto::{AccountName, Fault, FaultCode, Response};
+use tokend_proto::{AccountName, Fault, FaultCode, Response, SinkLine};
 use zeroize::Zeroizing;
 
 use super::call::Shape;
@@ -17,11 +17,11 @@ pub enum Answer {
     Nothing,
 }
 
-/// The body of an answer of this shape.
+/// The body of an answer of this shape. The state of an account comes with those of the `sinks` that are its own.
 ///
 /// # Errors
 /// The problem that a fault is. An answer to something else is a defect.
-pub fn answer(shape: Shape, response: Response) -> Result<Answer, Problem> {
+pub fn answer(shape: Shape, response: Response, sinks: &[SinkLine]) -> Result<Answer, Problem> {
     Ok(Answer::Json(match (shape, response) {
         (_, Response::Fault(fault) | Response::Unavailable(fault)) => {
             return Err(Problem::of(fault));
@@ -30,11 +30,13 @@ pub fn answer(shape: Shape, response: Response) -> Result<Answer, Problem> {
         // The peer may report tokens of the account and may not have them.
         (Shape::Token, Response::Done { .. }) => return Ok(Answer::Nothing),
         (Shape::Account, Response::Status(page)) => match page.accounts.first() {
-            Some(status) => body(&json::account(status)),
+            Some(status) => body(&json::account(status, sinks)),
             None => return Err(defect()),
         },
         (Shape::StatusPage, Response::Status(page)) => body(&Page {
-            accounts: page.accounts.iter().map(json::account).collect(),
+            accounts: (page.accounts.iter())
+                .map(|status| json::account(status, sinks))
+                .collect(),
             next: page.next.as_ref().map(AccountName::as_str),
         }),
         (Shape::Accounts, Response::Apis(page)) => body(&Page {

@@ -4,7 +4,7 @@ use tokend_proto::{ApiLine, ApisPage, SecretText, Token};
 use super::*;
 
 fn shown(shape: Shape, response: Response) -> Value {
-    match answer(shape, response) {
+    match answer(shape, response, &[]) {
         Ok(Answer::Json(body)) => serde_json::from_slice(&body).unwrap(),
         other => panic!("{other:?}"),
     }
@@ -46,10 +46,13 @@ fn a_report_without_the_right_to_the_token_is_done_and_a_fault_is_a_problem() {
     let done = Response::Done {
         message: "account ads has a new token".to_owned(),
     };
-    assert!(matches!(answer(Shape::Token, done), Ok(Answer::Nothing)));
+    assert!(matches!(
+        answer(Shape::Token, done, &[]),
+        Ok(Answer::Nothing)
+    ));
     let fault = Response::Fault(Fault::new(FaultCode::Paced, "not now"));
-    assert_eq!(answer(Shape::Token, fault).unwrap_err().status(), 429);
+    assert_eq!(answer(Shape::Token, fault, &[]).unwrap_err().status(), 429);
     let other = Response::Refusal { is_refusal: true };
-    assert_eq!(answer(Shape::Token, other).unwrap_err().status(), 500);
+    assert_eq!(answer(Shape::Token, other, &[]).unwrap_err().status(), 500);
     assert!(matches!(health(), Answer::Json(_)));
 }
