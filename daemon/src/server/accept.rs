@@ -127,6 +127,8 @@ pub(crate) async fn run<P: Protocol>(
         |error| tracing::warn!("a connection could not be accepted: {error}"),
     )
     .await;
+    // Who comes now is refused by the kernel at once, and does not wait for an answer that cannot come.
+    drop(listener);
     reached(&mut draining, Shutdown::Closing).await;
     let _some_are_left = timeout(LAST_ANSWERS, places.emptied()).await;
     Ok(())

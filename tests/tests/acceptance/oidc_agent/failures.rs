@@ -141,7 +141,7 @@ fn a_provider_that_is_away_or_wants_time_is_told_as_that_and_no_old_token_comes(
 fn a_client_that_waits_when_the_daemon_stops_gets_its_token_and_a_later_one_none() {
     let agent = Agent::of_it();
     let daemon = agent.stage.site.start().unwrap();
-    agent.stage.once(Fault::after(slow(Duration::from_secs(5))));
+    agent.stage.once(Fault::after(slow(Duration::from_secs(2))));
     let late = agent.connect();
     let mut early = agent.connect();
     early
