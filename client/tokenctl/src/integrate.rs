@@ -3,13 +3,17 @@
 //! Owns how the lines are printed. Asks no daemon, so that it also answers where none runs. Lines go to standard output and everything
 //! about them to standard error, so that they can be appended to a file.
 
+mod consumer;
+mod platforms;
+mod programs;
 mod table;
 
 use tokend_client::AccountName;
 
 use crate::failure::Failure;
 use crate::output;
-use table::{Consumer, TABLE};
+use consumer::Consumer;
+use table::TABLE;
 
 /// The word of the table that stands for the account.
 const PLACEHOLDER: &str = "ACCOUNT";
