@@ -5,7 +5,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
 use crate::failure::{Exit, Failure};
@@ -19,6 +20,8 @@ pub(crate) struct Sink {
     file: File,
     /// What the file is called, if it is not standard output.
     name: Option<String>,
+    /// The file, if it was made for an answer that has not come yet.
+    empty: Option<PathBuf>,
     screen: Option<Screen>,
 }
 
@@ -39,14 +42,13 @@ impl Sink {
                 Ok(Self {
                     file: File::from(stdout.map_err(|error| Failure::output(&error))?),
                     name: None,
+                    empty: None,
                     screen: io::stdout().is_terminal().then(Screen::default),
                 })
             }
             Some(path) => {
                 let name = words::plain(&path.display().to_string());
-                let mut options = OpenOptions::new();
-                let opened = options.write(true).create(true).truncate(false).open(path);
-                let file = opened.map_err(|error| {
+                let (file, empty) = open(path).map_err(|error| {
                     Failure::new(
                         Exit::Io,
                         format!("{name} cannot be written: {error}"),
@@ -56,6 +58,7 @@ impl Sink {
                 Ok(Self {
                     file,
                     name: Some(name),
+                    empty,
                     screen: None,
                 })
             }
@@ -69,6 +72,7 @@ impl Sink {
 
     /// An answer is there: a file loses what it had.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        self.empty = None;
         let is_file = self.file.metadata().is_ok_and(|kind| kind.is_file());
         match self.name.is_some() && is_file {
             true => self.file.set_len(0).map_err(|error| self.failure(&error)),
@@ -113,6 +117,36 @@ impl Sink {
                 "the API has answered, and only a part of its answer is in the file",
             ),
         }
+    }
+}
+
+impl Drop for Sink {
+    /// Without an answer there is no file, unless there was one before.
+    fn drop(&mut self) {
+        let Some(path) = self.empty.take() else {
+            return;
+        };
+        let id = |it: &std::fs::Metadata| (it.dev(), it.ino(), it.len());
+        let ours = self.file.metadata().ok().map(|it| id(&it));
+        let there = std::fs::symlink_metadata(&path).ok().map(|it| id(&it));
+        if ours == there && ours.is_some_and(|(_, _, length)| length == 0) {
+            // It stays where it cannot be removed, and says nothing wrong: it is empty.
+            let _gone = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// Opens the file, and says where it is if it was not there before.
+fn open(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).open(path) {
+        Ok(file) => Ok((file, Some(path.to_owned()))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mut options = OpenOptions::new();
+            let opened = options.write(true).create(true).truncate(false).open(path);
+            Ok((opened?, None))
+        }
+        Err(error) => Err(error),
     }
 }
 

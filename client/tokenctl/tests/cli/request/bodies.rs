@@ -161,6 +161,23 @@ fn a_file_is_replaced_by_the_answer_and_only_by_one() {
 }
 
 #[test]
+fn without_an_answer_there_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answer");
+    let word = file.to_str().unwrap();
+    let api = Api::start(|conversation| conversation.send(b"nonsense"));
+    let ended = request(&api, &["GET", &api.url("/"), "-o", word]);
+    assert_eq!((ended.code, file.exists()), (70, false), "{}", ended.stderr);
+    let words = ["GET", &api.url("/"), "--account", "down", "-o", word];
+    let ended = request(&api, &words);
+    assert_eq!((ended.code, file.exists()), (79, false), "{}", ended.stderr);
+    // An answer without a body is one.
+    let api = Api::start(no_content);
+    let ended = request(&api, &["GET", &api.url("/"), "-o", word]);
+    assert_eq!((ended.code, fs::read(&file).unwrap().len()), (0, 0));
+}
+
+#[test]
 fn an_answer_is_printed_as_it_comes() {
     let (proceed, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let wait = std::sync::Mutex::new(wait);
