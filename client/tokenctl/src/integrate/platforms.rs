@@ -101,11 +101,11 @@ pub(super) const KUBECTL: Consumer = Consumer {
         r"users:
 - name: ACCOUNT
   user:
-exec:
-  apiVersion: client.authentication.k8s.io/v1
-  command: tokenctl
-  args: [get, ACCOUNT, --format, kubernetes]
-  interactiveMode: Never
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      command: tokenctl
+      args: [get, ACCOUNT, --format, kubernetes]
+      interactiveMode: Never
 ",
     )],
 };
@@ -190,7 +190,7 @@ User=prometheus
 - job_name: example
   scheme: https
   authorization:
-credentials_file: /run/tokend-sink/prometheus/token
+    credentials_file: /run/tokend-sink/prometheus/token
   static_configs:
   - targets: [metrics.example.com]
 ",
