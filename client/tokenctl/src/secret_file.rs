@@ -45,6 +45,11 @@ impl SecretFile {
         self.mode
     }
 
+    /// The group that it is to have, if not that of the process.
+    pub(crate) fn gid(&self) -> Option<u32> {
+        self.owner.as_ref().and_then(|it| it.gid)
+    }
+
     /// Whether the file can be written here at all, before there is a token to write.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.open_directory().map(drop)

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -11,6 +12,19 @@ use crate::disk::SmallDisk;
 use crate::scene::{Scene, WELL};
 
 struct Running(Child);
+
+impl Running {
+    fn start(scene: &Scene, configuration: &Path, errors: &Path) -> Self {
+        let mut sink = Command::new(&scene.site.binaries().tokenctl);
+        sink.arg("--socket")
+            .arg(scene.site.socket())
+            .args(["sink", "--file"])
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .stderr(fs::File::create(errors).unwrap());
+        Self(sink.spawn().unwrap())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -31,17 +45,7 @@ fn a_full_disk_leaves_the_token_before_and_is_reported() {
     let text = format!("account = \"{WELL}\"\npath = \"{}\"\n", file.display());
     fs::write(&configuration, text).unwrap();
     let errors = scene.site.path().join("sink.err");
-    let _running = Running(
-        Command::new(&scene.site.binaries().tokenctl)
-            .arg("--socket")
-            .arg(scene.site.socket())
-            .args(["sink", "--file"])
-            .arg(&configuration)
-            .stdin(Stdio::null())
-            .stderr(fs::File::create(&errors).unwrap())
-            .spawn()
-            .unwrap(),
-    );
+    let _running = Running::start(&scene, &configuration, &errors);
     let now = || fs::read_to_string(&file).ok();
     let first = wait_for("a token in the file", PATIENCE, now).unwrap();
     let ballast = disk.fill();
@@ -61,4 +65,26 @@ fn a_full_disk_leaves_the_token_before_and_is_reported() {
     let what = "the newest token in the file";
     wait_until(what, PATIENCE, || now().as_deref() == Some(&*newest)).unwrap();
     says("its file has the newest token again");
+}
+
+#[test]
+fn what_a_killed_sink_left_goes_also_where_nothing_can_be_written() {
+    let scene = Scene::new("", "", &[]);
+    let _daemon = scene.site.start().unwrap();
+    let out = scene.site.path().join("out");
+    let disk = SmallDisk::mount(&out, 64);
+    let file = out.join("token");
+    let configuration = scene.site.path().join("feed.toml");
+    let text = format!("account = \"{WELL}\"\npath = \"{}\"\n", file.display());
+    fs::write(&configuration, text).unwrap();
+    let errors = scene.site.path().join("sink.err");
+    let killed = Running::start(&scene, &configuration, &errors);
+    let now = || fs::read_to_string(&file).ok().filter(|it| !it.is_empty());
+    let before = wait_for("a token in the file", PATIENCE, now).unwrap();
+    drop(killed);
+    let _ballast = disk.fill();
+    scene.well();
+    assert_ne!(scene.sim.newest_access(WELL), Some(before));
+    let _running = Running::start(&scene, &configuration, &errors);
+    wait_until("the old token to go", PATIENCE, || !file.exists()).unwrap();
 }

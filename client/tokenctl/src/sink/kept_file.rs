@@ -7,7 +7,8 @@
 use std::io::{self, Read as _};
 use std::time::Duration;
 
-use rustix::process::geteuid;
+use rustix::fs::Stat;
+use rustix::process::{getegid, geteuid};
 use tokend_client::{Token, WatchEvent};
 use zeroize::Zeroizing;
 
@@ -15,6 +16,7 @@ use super::on_change::Runner;
 use super::place::{Holder, Place};
 use super::settings::Settings;
 use crate::clock;
+use crate::secret_file::SecretFile;
 
 /// How soon it is tried again to write a file, and how often it is looked whether it is still there.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -47,6 +49,8 @@ pub(super) struct KeptFile {
     written: Option<Written>,
     /// Until when a file of an earlier sink stays without a word of the daemon.
     unconfirmed: Option<Duration>,
+    /// Where a file is that could not be removed.
+    lingering: Vec<Place>,
     /// When it is tried again to write the file.
     again: Option<Duration>,
     /// Why the file is not as it should be.
@@ -66,6 +70,7 @@ impl KeptFile {
             current: None,
             written: None,
             unconfirmed: is_there.then(|| now.saturating_add(UNCONFIRMED)),
+            lingering: Vec::new(),
             again: None,
             problem: None,
         }
@@ -73,7 +78,8 @@ impl KeptFile {
 
     /// How long until [`KeptFile::pass`] has something to do.
     pub(super) fn wait(&self, now: Duration) -> Duration {
-        let check = self.written.is_some().then(|| now.saturating_add(AGAIN));
+        let is_there = self.written.is_some() || !self.lingering.is_empty();
+        let check = is_there.then(|| now.saturating_add(AGAIN));
         let ends = self.written.as_ref().and_then(|it| it.ends);
         let due = [check, ends, self.again, self.unconfirmed]
             .into_iter()
@@ -99,6 +105,10 @@ impl KeptFile {
     /// Time passes.
     pub(super) fn pass(&mut self, now: Duration) {
         let has_ended = |ends: Option<Duration>| ends.is_some_and(|ends| ends <= now);
+        if !self.lingering.is_empty() {
+            self.problem = None;
+            self.remove_at(Vec::new());
+        }
         if self.unconfirmed.is_some_and(|until| until <= now) {
             self.remove();
         }
@@ -164,10 +174,13 @@ impl KeptFile {
             Ok(place) => place,
             Err(unfit) => return self.not_written(unfit.in_one_line(), now),
         };
-        let is_there = self.unconfirmed.take().is_some() && holds(&place, &text, file.mode());
+        // What cannot be replaced goes, if it is not known to be this token: so this is forgotten only after the write.
+        let is_there = self.unconfirmed.is_some() && holds(&place, &text, file);
         if !is_there && let Err(error) = file.write_in(&place.directory, &place.name, &text) {
             return self.not_written(file.failure("written", &error).in_one_line(), now);
         }
+        self.unconfirmed = None;
+        self.lingering.retain(|it| !it.is_beside(&place));
         // The directory of before may have been moved elsewhere, with the file in it.
         if let Some(before) = self.written.take().filter(|it| !it.place.is_beside(&place)) {
             let _failed = before.place.remove();
@@ -206,10 +219,25 @@ impl KeptFile {
         self.unconfirmed = None;
         let written = self.written.take();
         let there = Place::open(self.settings.file.path(), me()).ok();
-        for place in written.into_iter().map(|it| it.place).chain(there) {
+        self.remove_at(
+            written
+                .into_iter()
+                .map(|it| it.place)
+                .chain(there)
+                .collect(),
+        );
+    }
+
+    /// Removes the file in these places, and where it could not be removed before.
+    fn remove_at(&mut self, places: Vec<Place>) {
+        let before = std::mem::take(&mut self.lingering);
+        for place in before.into_iter().chain(places) {
             if let Err(error) = place.remove() {
                 let error = io::Error::from(error);
                 self.problem = Some(self.settings.file.failure("removed", &error).in_one_line());
+                if !self.lingering.iter().any(|it| it.is_beside(&place)) {
+                    self.lingering.push(place);
+                }
             }
         }
     }
@@ -219,13 +247,19 @@ fn me() -> Holder {
     Holder::User(geteuid().as_raw())
 }
 
-/// Whether exactly this is in the file, with these permissions.
-fn holds(place: &Place, text: &[u8], mode: u32) -> bool {
+/// Whether exactly this is in the file, with the owner and the permissions that it is to have.
+fn holds(place: &Place, text: &[u8], wanted: &SecretFile) -> bool {
     let mut found = Zeroizing::new(Vec::new());
     let longest = u64::try_from(text.len()).unwrap_or(u64::MAX);
     let is_read = place.file().is_some_and(|file| {
         let read = file.take(longest.saturating_add(1)).read_to_end(&mut found);
         read.is_ok()
     });
-    is_read && *found == *text && place.stat().is_some_and(|it| it.st_mode & 0o7777 == mode)
+    let group = wanted.gid().unwrap_or_else(|| getegid().as_raw());
+    let is_wanted = |it: Stat| {
+        it.st_mode & 0o7777 == wanted.mode()
+            && it.st_uid == geteuid().as_raw()
+            && it.st_gid == group
+    };
+    is_read && *found == *text && place.stat().is_some_and(is_wanted)
 }

@@ -86,6 +86,13 @@ impl Place {
         for (_, found, here) in &steps {
             demand_closed(here, found, user)?;
         }
+        // Where others may put files of their own, one of theirs would be read once ours is gone.
+        if let Some((.., here)) = steps.last().filter(|(_, it, _)| it.st_mode & 0o022 != 0) {
+            return Err(Unfit::new(
+                format!("others can put files of their own into {}", shown(here)),
+                "name a directory that only its user can write to",
+            ));
+        }
         let Some((directory, ..)) = steps.pop() else {
             return Err(Unfit::new("there is no directory", "name one"));
         };
@@ -290,6 +297,12 @@ mod tests {
         assert_eq!(fault(&at("a/b/token")), "", "names can only be added there");
         mode(&at("a/b"), 0o770);
         assert!(fault(&at("a/b/token")).contains("others can write to"));
+        mode(&at("a/b"), 0o1777);
+        let fault = fault(&at("a/b/token"));
+        assert!(
+            fault.contains("others can put files of their own into"),
+            "{fault}"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns its keys. No value is a secret, so a report may show each line; a template may hold anything, so it is kept out.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -325,7 +325,11 @@ fn template_of(
         (Some(text), None) => ("template", Ok(text)),
         (None, Some(file)) => {
             let file = path.parent().unwrap_or(Path::new("/")).join(file);
-            ("template_file", fs::read_to_string(file))
+            let said = |(why, advice): (String, Option<String>)| match advice {
+                Some(advice) => format!("{why}: {advice}"),
+                None => why,
+            };
+            ("template_file", text_of(&file).map_err(said))
         }
         _ => {
             let help = "add one of them: a text with {{token}} at one place".to_owned();
@@ -337,9 +341,7 @@ fn template_of(
             return None;
         }
     };
-    let template = text
-        .map_err(|error| format!("it cannot be read: {error}"))
-        .and_then(|text| Template::read(&text));
+    let template = text.and_then(|text| Template::read(&text));
     match template {
         Ok(template) => Some(Content::Template(template)),
         Err(why) => {
