@@ -18,6 +18,8 @@ use tokend_provider_simulator::spec::Api;
 
 use crate::stage::{FAST, Stage, account};
 
+mod races;
+
 /// A sink called `feed` of the account `it`, until this is dropped.
 struct Running {
     child: Child,
