@@ -38,7 +38,7 @@ use self::drain::{drain, record_end};
 pub(crate) use self::exit::is_mistake;
 pub(crate) use self::shell::{Shell, Surroundings};
 
-/// How long running work may take at the end, beyond the time limit of one exchange with a provider.
+/// How long running work may take at the end, beyond the time limits of one attempt.
 const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 
 /// Everything `run` needs.
@@ -98,13 +98,8 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             manager: Manager::of_this_process(),
             room: DRIVER_QUEUE,
         };
-        let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
         let (shell, messages) = Shell::build(around, &config)?;
-        let daemon = Daemon {
-            shell,
-            signals,
-            patience,
-        };
+        let daemon = Daemon { shell, signals };
         let sockets = Sockets {
             bound,
             passed,
@@ -158,8 +153,6 @@ struct Sockets {
 struct Daemon {
     shell: Shell,
     signals: Incoming,
-    /// How long running work may take at the end.
-    patience: Duration,
 }
 
 impl Daemon {
@@ -265,7 +258,8 @@ impl Daemon {
 
     /// Waits until running work is finished, unless a second signal cuts the wait short.
     async fn drain(&mut self) -> Outcome {
-        drain(self.shell.driver(), self.patience, self.signals.stop()).await
+        let patience = self.shell.in_force.longest_attempt() + DRAIN_MARGIN;
+        drain(self.shell.driver(), patience, self.signals.stop()).await
     }
 }
 

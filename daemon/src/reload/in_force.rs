@@ -3,6 +3,8 @@
 //! Owns the values that files on disk and known names are compared with. Changes only when another configuration is put in force.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokend_config::{Config, Stamps, Unresolved};
@@ -20,6 +22,8 @@ pub(crate) struct InForce {
     names: ArcSwap<Names>,
     /// Since when names are retried, and when the next retry is.
     waiting: Waiting,
+    /// In milliseconds.
+    longest_attempt: AtomicU64,
 }
 
 impl InForce {
@@ -30,6 +34,7 @@ impl InForce {
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
             names: ArcSwap::from_pointee(config.names.clone()),
             waiting: Waiting::default(),
+            longest_attempt: limit_of_attempts(config).into(),
         };
         first.waiting.note(&config.unresolved, now_ms);
         first
@@ -42,6 +47,13 @@ impl InForce {
         self.waiting.note(&config.unresolved, now_ms);
         self.unresolved.store(Arc::new(config.unresolved.clone()));
         self.names.store(Arc::new(config.names.clone()));
+        self.longest_attempt
+            .fetch_max(limit_of_attempts(config), Relaxed);
+    }
+
+    /// The time limit of the longest attempt that may be under way: one that began under an earlier configuration has the limits of that.
+    pub(crate) fn longest_attempt(&self) -> Duration {
+        Duration::from_millis(self.longest_attempt.load(Relaxed))
     }
 
     pub(crate) fn log_unresolved(&self) {
@@ -73,5 +85,30 @@ impl InForce {
     #[cfg(test)]
     pub(crate) fn forget_names(&self, unresolved: Vec<Unresolved>) {
         self.unresolved.store(Arc::new(unresolved));
+    }
+}
+
+/// How long an attempt may take: its secrets are fetched, and one exchange is made.
+fn limit_of_attempts(config: &Config) -> u64 {
+    let limit = config.http.timeout + config.limits.command_timeout;
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Site;
+
+    #[test]
+    fn an_attempt_has_its_time_at_the_end_under_whichever_configuration_it_began() {
+        let config = |text| Site::new(text).config();
+        let short = config("[http]\ntimeout = \"10s\"\n[limits]\ncommand_timeout = \"5s\"\n");
+        let long = config("[http]\ntimeout = \"80s\"\n[limits]\ncommand_timeout = \"5s\"\n");
+        let in_force = InForce::new(&short, 0);
+        assert_eq!(in_force.longest_attempt(), Duration::from_secs(15));
+        in_force.note(&long, 0);
+        assert_eq!(in_force.longest_attempt(), Duration::from_secs(85));
+        in_force.note(&short, 0);
+        assert_eq!(in_force.longest_attempt(), Duration::from_secs(85));
     }
 }
