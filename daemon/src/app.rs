@@ -26,7 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
 use crate::outlets::listeners::Listeners;
-use crate::reload::{ConfigSource, LogChoice, retry};
+use crate::reload::{ConfigSource, LogChoice, Passed, retry};
 use crate::server::accept::{self, Native, Places};
 use crate::server::listen::Inherited;
 use crate::server::metrics_http;
@@ -65,6 +65,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     } = start;
     // Before the runtime starts: the store refuses a second daemon, and the socket is made while there is one thread.
     let (store, fingerprint_key) = open_store(&config)?;
+    let sockets_passed = passed(&inherited);
     let bound = match inherited.clients {
         Some(bound) => bound,
         None => listen::bind(&config.socket, config.socket_mode, Usage::Clients)?,
@@ -96,6 +97,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             peers: tokend_peer::Reader::new(clock.clone()),
             clock,
             manager: Manager::of_this_process(),
+            passed: sockets_passed,
             room: DRIVER_QUEUE,
         };
         let (shell, messages) = Shell::build(around, &config)?;
@@ -111,6 +113,15 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     runtime.shutdown_background();
     origins.iter().for_each(SocketOrigin::clean_up);
     ended
+}
+
+fn passed(inherited: &Inherited) -> Passed {
+    let outlets = inherited.outlets.iter();
+    Passed {
+        clients: inherited.clients.is_some(),
+        metrics: inherited.metrics.is_some(),
+        outlets: outlets.map(|(outlet, _)| *outlet).collect(),
+    }
 }
 
 fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, FingerprintKey)> {

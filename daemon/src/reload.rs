@@ -5,6 +5,7 @@
 
 mod cures;
 mod files;
+mod from_start;
 mod in_force;
 mod install;
 mod lookups;
@@ -34,6 +35,7 @@ use tokend_audit::Audit;
 use tokend_upstream::Upstream;
 
 pub(crate) use files::FileThreads;
+pub(crate) use from_start::Passed;
 pub(crate) use in_force::InForce;
 pub(crate) use install::Installer;
 pub(crate) use refused::NotApplied;
@@ -124,6 +126,9 @@ impl Reloader {
                         1 => "; the token of 1 account was asked for with other options and is not served any more".to_owned(),
                         more => format!("; the tokens of {more} accounts were asked for with other options and are not served any more"),
                     };
+                }
+                if let Some(remedy) = parts.in_force.remedy() {
+                    message += &format!("; {remedy}");
                 }
                 tracing::info!(
                     outdated = summary.outdated,

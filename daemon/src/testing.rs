@@ -21,7 +21,7 @@ use crate::broker::job::StoreJob;
 use crate::broker::publications::IssuedToken;
 use crate::broker::registry::{Registry, ServedAccount, Snapshot};
 use crate::broker::store_thread::StoreThread;
-use crate::reload::{ConfigSource, InForce, LogChoice};
+use crate::reload::{ConfigSource, InForce, LogChoice, Passed};
 use crate::requests::{Reply, Requests};
 use tokend_audit::{Audit, FingerprintKey};
 use tokend_upstream::secrets::SecretSource;
@@ -97,6 +97,7 @@ fn shell(
         peers: Reader::new(clock.clone()),
         clock,
         manager,
+        passed: Passed::default(),
         room,
     };
     Shell::build(around, &site.config()).expect("a client")

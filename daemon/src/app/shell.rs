@@ -23,7 +23,7 @@ use crate::broker::task::{DriverParts, Task};
 use crate::doctor::{Diagnosis, OwnFiles};
 use crate::metrics::Metrics;
 use crate::reload::{
-    ConfigSource, FileThreads, InForce, Installer, LogChoice, Reloader, ReloaderParts,
+    ConfigSource, FileThreads, InForce, Installer, LogChoice, Passed, Reloader, ReloaderParts,
 };
 use crate::requests::Requests;
 use tokend_audit::Audit;
@@ -45,6 +45,7 @@ pub(crate) struct Surroundings {
     /// Reads facts about peers.
     pub(crate) peers: tokend_peer::Reader,
     pub(crate) manager: Manager,
+    pub(crate) passed: Passed,
     /// How many messages may wait for the driver.
     pub(crate) room: usize,
 }
@@ -83,7 +84,7 @@ impl Shell {
             around.log.logging.lines().clone(),
             clock.clone(),
         );
-        let in_force = Arc::new(InForce::new(config, clock.wall_ms()));
+        let in_force = Arc::new(InForce::new(config, around.passed, clock.wall_ms()));
         let files = FileThreads::new();
         let own_files = OwnFiles {
             source: around.source.clone(),

@@ -50,8 +50,8 @@ pub(super) async fn check(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Find
         Ok(config) => {
             let same = *in_force.stamps() == config.stamps && is_in_force(&config, &snapshot);
             vec![
-                configuration(source.file(), same),
-                store(&config.state_dir, &own_store),
+                configuration(source.file(), same, in_force.remedy()),
+                store(in_force.state_dir(), &own_store),
             ]
         }
     });
@@ -98,14 +98,19 @@ fn is_in_force(config: &Config, snapshot: &Snapshot) -> bool {
     same.count() == config.accounts.len() && config.accounts.len() == snapshot.count()
 }
 
-fn configuration(file: &Path, same: bool) -> Finding {
+fn configuration(file: &Path, same: bool, remedy: Option<String>) -> Finding {
     let shown = file.display();
-    match same {
-        true => ok(
+    match (same, remedy) {
+        (true, Some(remedy)) => warning(
+            Topic::Configuration,
+            format!("{shown} is in force but for settings that hold from the daemon's start"),
+            remedy,
+        ),
+        (true, None) => ok(
             Topic::Configuration,
             format!("{shown} is in force as it is on disk"),
         ),
-        false => warning(
+        (false, _) => warning(
             Topic::Configuration,
             format!("{shown}, or a file it includes, was changed and is not in force"),
             "check it with `tokend check`, then: tokenctl reload",

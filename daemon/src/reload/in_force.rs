@@ -2,6 +2,7 @@
 //!
 //! Owns the values that files on disk and known names are compared with. Changes only when another configuration is put in force.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokend_config::{Config, Stamps, Unresolved};
 use tokend_policy::Names;
 
+use super::from_start::{FromStart, Passed};
 use super::names::{self, Waiting};
 
 /// The remembered facts about the configuration in force.
@@ -24,23 +26,28 @@ pub(crate) struct InForce {
     waiting: Waiting,
     /// In milliseconds.
     longest_attempt: AtomicU64,
+    from_start: FromStart,
+    /// Settings that are otherwise in the configuration than at the start, and hold as they were.
+    held_back: ArcSwap<Vec<String>>,
 }
 
 impl InForce {
     /// The facts about the first configuration. The time is on the wall clock.
-    pub(crate) fn new(config: &Config, now_ms: i64) -> Self {
+    pub(crate) fn new(config: &Config, passed: Passed, now_ms: i64) -> Self {
         let first = Self {
             stamps: ArcSwap::from_pointee(config.stamps.clone()),
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
             names: ArcSwap::from_pointee(config.names.clone()),
             waiting: Waiting::default(),
             longest_attempt: limit_of_attempts(config).into(),
+            from_start: FromStart::new(config, passed),
+            held_back: ArcSwap::default(),
         };
         first.waiting.note(&config.unresolved, now_ms);
         first
     }
 
-    /// Another configuration is in force. Logs which of its names are unknown.
+    /// Another configuration is in force. Logs which of its names are unknown, and which of its settings only a restart applies.
     pub(super) fn note(&self, config: &Config, now_ms: i64) {
         self.stamps.store(Arc::new(config.stamps.clone()));
         names::log(&config.unresolved);
@@ -49,11 +56,33 @@ impl InForce {
         self.names.store(Arc::new(config.names.clone()));
         self.longest_attempt
             .fetch_max(limit_of_attempts(config), Relaxed);
+        let held_back = self.from_start.differing(config);
+        self.held_back.store(Arc::new(held_back));
+        if let Some(remedy) = self.remedy() {
+            tracing::warn!("some settings hold from the daemon's start: {remedy}");
+        }
     }
 
     /// The time limit of the longest attempt that may be under way: one that began under an earlier configuration has the limits of that.
     pub(crate) fn longest_attempt(&self) -> Duration {
         Duration::from_millis(self.longest_attempt.load(Relaxed))
+    }
+
+    /// What to do about settings that a reload does not apply, if there are any.
+    pub(crate) fn remedy(&self) -> Option<String> {
+        let held_back = self.held_back.load();
+        let changes = match held_back.len() {
+            0 => return None,
+            1 => "change",
+            _ => "changes",
+        };
+        let named = held_back.join(", ");
+        Some(format!("restart tokend to apply the {changes} of {named}"))
+    }
+
+    /// Where the store is, whatever the configuration says by now.
+    pub(crate) fn state_dir(&self) -> &Path {
+        self.from_start.state_dir()
     }
 
     pub(crate) fn log_unresolved(&self) {
@@ -104,11 +133,28 @@ mod tests {
         let config = |text| Site::new(text).config();
         let short = config("[http]\ntimeout = \"10s\"\n[limits]\ncommand_timeout = \"5s\"\n");
         let long = config("[http]\ntimeout = \"80s\"\n[limits]\ncommand_timeout = \"5s\"\n");
-        let in_force = InForce::new(&short, 0);
+        let in_force = InForce::new(&short, Passed::default(), 0);
         assert_eq!(in_force.longest_attempt(), Duration::from_secs(15));
         in_force.note(&long, 0);
         assert_eq!(in_force.longest_attempt(), Duration::from_secs(85));
         in_force.note(&short, 0);
         assert_eq!(in_force.longest_attempt(), Duration::from_secs(85));
+    }
+
+    #[test]
+    fn what_only_a_restart_applies_is_told_for_as_long_as_it_differs() {
+        let config =
+            |text| Site::new(&format!("socket = \"/t/s\"\nstate_dir = \"/t/d\"\n{text}")).config();
+        let first = config("");
+        let in_force = InForce::new(&first, Passed::default(), 0);
+        assert_eq!(in_force.remedy(), None);
+        let changed = config("socket_mode = \"0660\"\n[listen]\nhttp = \"/t/h\"\n");
+        let remedy = "restart tokend to apply the changes of `http` in [listen], `socket_mode`";
+        for _ in 0..2 {
+            in_force.note(&changed, 0);
+            assert_eq!(in_force.remedy().as_deref(), Some(remedy));
+        }
+        in_force.note(&first, 0);
+        assert_eq!(in_force.remedy(), None);
     }
 }

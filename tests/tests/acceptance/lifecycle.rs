@@ -255,6 +255,41 @@ fn a_bad_configuration_on_reload_keeps_the_old_one_and_says_why() {
 }
 
 #[test]
+fn a_reload_names_the_settings_that_wait_for_a_restart() {
+    let stage = Stage::of(Api::JwtApi);
+    let before = fs::read_to_string(stage.site.configuration()).unwrap();
+    let daemon = stage.site.start().unwrap();
+    let reload = || {
+        let said = stage.site.tokenctl(&["reload"]).unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.err
+    };
+    let (remedy, http) = (
+        "restart tokend to apply the changes of `http` in [listen], `connections` in [limits]",
+        stage.site.path().join("http.sock"),
+    );
+    let more = "[listen]\nhttp = \"http.sock\"\n[limits]\nconnections = 100\n";
+    fs::write(stage.site.configuration(), format!("{more}{before}")).unwrap();
+    let said = reload();
+    assert!(said.contains(remedy), "{said}");
+    let examined = stage.site.tokenctl(&["doctor"]).unwrap().out;
+    assert!(examined.contains(remedy), "{examined}");
+    // The same with the configuration it was started with: there is nothing to restart for.
+    fs::write(stage.site.configuration(), &before).unwrap();
+    assert!(!reload().contains("restart"));
+    let examined = stage.site.tokenctl(&["doctor"]).unwrap().out;
+    assert!(!examined.contains("restart tokend"), "{examined}");
+    assert_eq!(stage.site.log().unwrap().matches(remedy).count(), 1);
+
+    // The advice works.
+    fs::write(stage.site.configuration(), format!("{more}{before}")).unwrap();
+    assert!(reload().contains(remedy) && !http.exists());
+    assert!(daemon.terminate().unwrap().success());
+    let _daemon = stage.site.start().unwrap();
+    assert!(http.exists() && !reload().contains("restart"));
+}
+
+#[test]
 fn an_account_that_becomes_another_one_on_reload_never_serves_the_old_ones_token() {
     let first = account("it", Api::JwtApi);
     let stage = Stage::new(vec![first.clone()], FAST);
