@@ -11,6 +11,7 @@
 mod caller;
 mod credentials;
 mod http;
+mod kept;
 pub(crate) mod listeners;
 mod oidc_agent;
 mod shared;

@@ -2,8 +2,8 @@
 //!
 //! Owns how much of that limit each user has used. A peer that is denied, or reads the same again and again, can ask without end, and on a
 //! machine with few processors the requests alone take these from all users. So requests that bring no token are limited for each user, and
-//! beyond the limit the connection that asked waits. Must never delay a connection of another user, nor one of the same user whose requests
-//! bring tokens.
+//! beyond the limit such requests wait, on whichever connections they come: a new connection for each buys nothing. Must never delay another
+//! user, nor a request of the same user that a held token answers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ const MOST: usize = 4_096;
 /// How often one user is logged.
 const LOG_EVERY_MS: u64 = 60_000;
 /// The cost of a request that looks a peer up in `/proc` and in the databases of users, relative to a denial.
-const DEAR: u64 = 8;
+pub(crate) const DEAR: u64 = 8;
 
 /// The requests of users that brought no token. A thousand of them are paid off in a second.
 #[derive(Debug, Default)]
@@ -62,6 +62,13 @@ pub(crate) fn cost_of_answer(response: &Response) -> u64 {
 }
 
 impl RequestBudgets {
+    /// How long a user has to wait before the next request that brings no token. `None` if not at all.
+    pub(crate) fn owed(&self, now_ms: u64, uid: u32) -> Option<Duration> {
+        let users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let owed = users.get(&uid)?.paid_ms.checked_sub(now_ms + BURST_MS)?;
+        (owed > 0).then(|| Duration::from_millis(owed))
+    }
+
     /// Adds a user's requests that brought no token. `None` if the user need not wait.
     pub(crate) fn spend(&self, now_ms: u64, uid: u32, cost: u64) -> Option<Wait> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,6 +106,21 @@ impl RequestBudgets {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use tokend_process::clock::Clock;
+
+    use super::*;
+
+    /// The longest a user waits at a time.
+    pub(crate) const LONGEST: Duration = Duration::from_millis(LONGEST_MS);
+
+    /// Uses up what a user may ask in vain without a wait, to the last request.
+    pub(crate) fn use_up(budgets: &RequestBudgets, clock: &Clock, uid: u32) -> Option<Wait> {
+        budgets.spend(clock.boot_ms(), uid, BURST_MS)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -113,6 +135,10 @@ mod tests {
         let next = budgets.spend(5, 1, 8).unwrap();
         assert_eq!((next.length, next.log), (Duration::from_millis(9), false));
         assert_eq!(budgets.spend(5, 2, 1), None, "another user");
+        assert_eq!(budgets.owed(5, 1), Some(Duration::from_millis(9)));
+        assert_eq!(budgets.owed(14, 1), None, "it is paid off");
+        assert_eq!(budgets.owed(5, 2), None);
+        assert_eq!(budgets.owed(5, 3), None, "it never asked");
         assert_eq!(budgets.spend(1005, 1, 900), None, "a second later");
     }
 

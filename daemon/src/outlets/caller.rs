@@ -13,8 +13,9 @@ use tokend_peer::Connection;
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{AccountName, Fault, Request, Response, SinkLine};
 use tokio::task::{unconstrained, yield_now};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::kept::Handover;
 use super::shared::Shared;
 use crate::broker::budget::{Wait, cost_of, cost_of_answer};
 use crate::broker::registry::VisibleAccounts;
@@ -63,8 +64,8 @@ pub(super) struct Caller<S> {
     requests: Arc<Requests>,
     /// The peer's visible accounts, once they were needed.
     visible: Option<Arc<VisibleAccounts>>,
-    /// Until when no request is taken, because its user made too many without a token.
-    rest: Option<Instant>,
+    /// Has the connection kept while an answer is waited for.
+    handover: Option<Handover>,
     /// How much more work is done before other tasks run.
     left: usize,
     hints: usize,
@@ -76,6 +77,8 @@ enum Step {
     Lacks(Needs, Request),
     /// The peer's visible accounts are missing.
     NeedsVisible(Request),
+    /// Its user made too many requests without a token, and this one is not answered by a token that is held.
+    Owes(Duration, Request),
     /// There is no such account for this peer; perhaps another was meant.
     Stranger(Fault, AccountName),
     Answered(Response),
@@ -94,10 +97,20 @@ impl<S: Connection> Caller<S> {
             accepted_ms,
             requests,
             visible: None,
-            rest: None,
+            handover: None,
             left: AT_ONCE,
             hints: HINTS,
         }
+    }
+
+    /// The same, whose connection the service manager keeps while an answer is waited for.
+    pub(super) fn kept_by(self, handover: Option<Handover>) -> Self {
+        Self { handover, ..self }
+    }
+
+    /// An answer begins: no other daemon may give one on this connection.
+    pub(super) fn answer_begins(&self) {
+        self.handover.iter().for_each(Handover::answer_begins);
     }
 
     /// The sinks that report of the accounts whose state this is: whoever sees the one may see the other.
@@ -115,14 +128,25 @@ impl<S: Connection> Caller<S> {
         &self.peer
     }
 
+    /// The peer is this one, as was proved from the facts about it. Nobody reads its refusals, so none names what was probably meant.
+    pub(super) fn is_proved_to_be(&mut self, peer: Peer) {
+        self.peer = peer;
+        self.hints = 0;
+    }
+
     /// Answers a request.
     ///
     /// # Errors
     /// When the peer hangs up. It then no longer waits.
     pub(super) async fn ask(&mut self, mut request: Request) -> Result<Answer, Gone> {
-        self.take_turns(&request).await?;
+        self.take_turns(&request).await;
+        let mut has_rested = false;
         loop {
-            match self.decide(request) {
+            match self.decide(request, has_rested) {
+                Step::Owes(owed, asked) => {
+                    self.while_there(sleep(owed)).await?;
+                    (request, has_rested) = (asked, true);
+                }
                 Step::Lacks(needs, asked) => match self.learn(needs).await {
                     Ok(()) => request = asked,
                     Err(fault) => return Ok(self.now(Response::Fault(fault))),
@@ -148,6 +172,7 @@ impl<S: Connection> Caller<S> {
                 }
                 Step::Answered(response) => return Ok(self.now(response)),
                 Step::Pending(pending) => {
+                    self.handover.iter_mut().for_each(Handover::keep);
                     let waited = self.while_there(pending).await?;
                     match self.release(waited).await {
                         Release::Answer(response) => return Ok(self.now(response)),
@@ -179,8 +204,20 @@ impl<S: Connection> Caller<S> {
     }
 
     /// Counts an answer that brought no token.
-    pub(super) fn count(&mut self, response: &Response) {
+    pub(super) fn count(&self, response: &Response) {
         self.spend(cost_of_answer(response));
+    }
+
+    /// Waits until its user may be refused something, which is at once unless that user asks without end. Only for refusals on which no
+    /// configuration decides.
+    ///
+    /// # Errors
+    /// When the peer hangs up.
+    pub(super) async fn rest(&self) -> Result<(), Gone> {
+        match self.owed() {
+            Some(owed) => self.while_there(sleep(owed)).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits for something as long as the peer is there. A hang-up behind unread bytes is noticed too.
@@ -195,12 +232,12 @@ impl<S: Connection> Caller<S> {
         }
     }
 
-    fn now(&mut self, response: Response) -> Answer {
+    fn now(&self, response: Response) -> Answer {
         self.count(&response);
         Answer::Now(response)
     }
 
-    fn decide(&mut self, request: Request) -> Step {
+    fn decide(&mut self, request: Request, has_rested: bool) -> Step {
         let requests = Arc::clone(&self.requests);
         let began = requests.clock.since_boot();
         let snapshot = requests.registry.snapshot();
@@ -209,6 +246,13 @@ impl<S: Connection> Caller<S> {
             Admission::Refused(refused) => Err(refused),
             Admission::Admitted(admitted) => Ok(admitted),
         };
+        let is_at_hand = |admitted| requests.is_at_hand(admitted, &request);
+        if !has_rested
+            && !decided.as_ref().is_ok_and(is_at_hand)
+            && let Some(owed) = self.owed()
+        {
+            return Step::Owes(owed, request);
+        }
         let own = self.visible.as_ref();
         if decided.is_ok() && requests.must_compute_visible(&self.peer, &request, own) {
             return Step::NeedsVisible(request);
@@ -227,7 +271,10 @@ impl<S: Connection> Caller<S> {
     }
 
     /// Reads missing facts about the peer. Other connections do not wait for that.
-    async fn learn(&mut self, needs: Needs) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// They cannot be read now.
+    pub(super) async fn learn(&mut self, needs: Needs) -> Result<(), Fault> {
         let pin = self.connection.pin(&self.peer, self.accepted_ms);
         let peer = self.peer.clone();
         match self.requests.facts.learn(peer, needs, pin).await {
@@ -243,8 +290,8 @@ impl<S: Connection> Caller<S> {
         }
     }
 
-    /// Lets others have their turns: other tasks, and those whose user did not ask without end.
-    async fn take_turns(&mut self, request: &Request) -> Result<(), Gone> {
+    /// Lets other tasks have their turns.
+    async fn take_turns(&mut self, request: &Request) {
         let weight = match cost_of(request) {
             0 => 1,
             _ => HEAVY,
@@ -256,27 +303,25 @@ impl<S: Connection> Caller<S> {
                 AT_ONCE
             }
         };
-        match self.rest.take() {
-            Some(until) => self.while_there(tokio::time::sleep_until(until)).await,
-            None => Ok(()),
-        }
     }
 
-    /// Counts requests without a token. The next is not taken until they are paid off.
-    fn spend(&mut self, cost: u64) {
+    /// How long its user still has to wait for requests that brought no token, on whichever connections they came.
+    fn owed(&self) -> Option<Duration> {
+        let now_ms = self.requests.clock.boot_ms();
+        self.requests.budgets.owed(now_ms, self.peer.uid)
+    }
+
+    /// Counts requests without a token.
+    pub(super) fn spend(&self, cost: u64) {
         if cost == 0 {
             return;
         }
         let now_ms = self.requests.clock.boot_ms();
         let wait = self.requests.budgets.spend(now_ms, self.peer.uid, cost);
-        if let Some(Wait { length, log }) = wait {
-            let until = sleep(length).deadline();
-            self.rest = Some(self.rest.map_or(until, |before| before.max(until)));
-            if log {
-                let peer = &self.peer;
-                tracing::warn!(peer = %peer, "a user sends requests without end, for what it may not have or for the same again and again: its \
-                answers are delayed");
-            }
+        if wait.is_some_and(|Wait { log, .. }| log) {
+            let peer = &self.peer;
+            tracing::warn!(peer = %peer, "a user sends requests without end, for what it may not have or for the same again and again: its \
+            answers are delayed");
         }
     }
 }

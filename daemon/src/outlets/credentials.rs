@@ -4,16 +4,12 @@
 //! credential: the unit's own log cannot. Must never read from the connection, and never end one whose client still waits before its
 //! answer is whole: to systemd, what came until then would be the credential, even if that is nothing.
 
-mod kept;
 mod wording;
 
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
@@ -26,20 +22,19 @@ use tokend_process::systemd::Manager;
 use tokend_proto::{AccountName, Fault, Request, Response};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::task::unconstrained;
-use tokio::time::{sleep, timeout};
-use zeroize::Zeroizing;
+use tokio::time::timeout;
 
-use self::kept::Kept;
 use self::wording::Missing;
-use crate::requests::{Admission, Release, Reply, Requests, Waited};
+use super::caller::{Answer, Caller, Gone, still};
+use super::kept::{Handover, is_begun};
+use super::shared::Shared;
+use crate::broker::budget::DEAR;
+use crate::requests::Requests;
 use crate::server::accept::{self, Places, Protocol};
 use crate::server::connection::{Bounds, Ended};
 
 /// How long a unit waits for its token. systemd gives most units 90 seconds to start, of which some are left for the unit itself.
 const PATIENCE_MS: u64 = 60_000;
-/// How often a connection that waits checks whether its client is still there.
-const PRESENCE_CHECK: Duration = Duration::from_secs(1);
 static BLANKS: [u8; OVERFLOW] = [b' '; OVERFLOW];
 
 /// What systemd speaks when it loads a credential from a socket.
@@ -52,22 +47,20 @@ impl Protocol for Credentials {
 
     async fn serve(
         stream: Stream,
-        (peer, accepted_ms): (Peer, u64),
+        caller: (Peer, u64),
         requests: Arc<Requests>,
         bounds: Bounds,
         stage: watch::Receiver<Shutdown>,
     ) -> Ended {
         let address = tokend_peer::abstract_address(&stream);
         let Stream::UdSocket(socket) = &stream;
-        let connected = Connected {
-            asked: address.and_then(|address| CredentialRequest::read(&address)),
-            copy: socket.inner().as_fd().try_clone_to_owned().ok(),
-            kept: None,
-            stream,
-            peer,
-            accepted_ms,
+        let kept = Kept {
+            is_begun: is_begun(socket.inner()),
+            handover: Handover::new(Manager::of_this_process(), socket.inner().as_fd()),
         };
-        connected.serve(&requests, stage, bounds.frame).await;
+        let asked = address.and_then(|address| CredentialRequest::read(&address));
+        let connected = Connected::new(stream, caller, &requests, asked, kept);
+        connected.serve(stage, bounds.frame).await;
         Ended::Closed
     }
 
@@ -83,24 +76,30 @@ pub(super) fn take_over(
     places: &Places,
     stage: &watch::Receiver<Shutdown>,
 ) {
+    // Before it can be kept under another name: systemd keeps a file once.
+    Manager::of_this_process().keep_no_longer(name);
     match UnixStream::try_from(connection) {
         Ok(stream) => accept::welcome::<Credentials>(stream.into(), places, stage.clone()),
         Err(error) => tracing::debug!("a connection that was handed on is none: {error}"),
     }
-    Manager::of_this_process().keep_no_longer(name);
+}
+
+/// What a connection has been through, and will.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Whether a daemon died while it answered here.
+    is_begun: bool,
+    handover: Option<Handover>,
 }
 
 /// A connection of systemd, or of a process that says so.
 struct Connected<S> {
-    stream: S,
-    peer: Peer,
-    /// When it was accepted, in milliseconds after boot.
-    accepted_ms: u64,
+    stream: Shared<S>,
+    caller: Caller<S>,
+    requests: Arc<Requests>,
     /// What the address of its other end says.
     asked: Option<CredentialRequest>,
-    /// A copy of the connection for the service manager, and what that keeps.
-    copy: Option<OwnedFd>,
-    kept: Option<Kept>,
+    is_begun: bool,
 }
 
 /// Why a connection ends without a credential.
@@ -111,61 +110,64 @@ enum End {
     Refused(Missing),
 }
 
-/// The request on its way to its answer.
-enum Step {
-    Asked(Request),
-    Waited(Waited),
-}
-
-/// What follows a step.
-enum Next {
-    NeedFacts(Needs, Step),
-    Wait(Pin<Box<dyn Future<Output = Waited> + Send>>),
-    Again(Step),
-    Refuse(Missing),
-    /// The credential is on its way: so many bytes of it have been taken.
-    Sent(Zeroizing<Vec<u8>>, io::Result<usize>),
+impl From<Gone> for End {
+    fn from(Gone: Gone) -> Self {
+        Self::Gone
+    }
 }
 
 impl<S: AsyncWrite + Connection + Unpin> Connected<S> {
+    fn new(
+        stream: S,
+        caller: (Peer, u64),
+        requests: &Arc<Requests>,
+        asked: Option<CredentialRequest>,
+        Kept { is_begun, handover }: Kept,
+    ) -> Self {
+        let stream = Shared::new(stream);
+        Self {
+            stream: stream.clone(),
+            caller: Caller::new(stream, caller, Arc::clone(requests)).kept_by(handover),
+            requests: Arc::clone(requests),
+            asked,
+            is_begun,
+        }
+    }
+
     /// Serves the connection until its end. A client that is not systemd may take this long to read its refusal.
-    async fn serve(
-        mut self,
-        requests: &Requests,
-        mut stage: watch::Receiver<Shutdown>,
-        patience: Duration,
-    ) {
+    async fn serve(self, stage: watch::Receiver<Shutdown>, patience: Duration) {
+        let requests = Arc::clone(&self.requests);
+        still(&requests, self.run(stage, patience)).await;
+    }
+
+    async fn run(mut self, mut stage: watch::Receiver<Shutdown>, patience: Duration) {
         let ended = tokio::select! {
             biased;
-            answered = self.answer(requests) => answered,
+            answered = self.answer() => answered,
             () = reached(&mut stage, Shutdown::Closing) => Err(End::Refused(Missing::stopping())),
         };
+        let peer = self.caller.peer();
         match ended {
             Ok(()) => {}
             Err(End::Gone) => {
-                tracing::debug!(peer = %self.peer, "a unit did not wait for its credential");
+                tracing::debug!(peer = %peer, "a unit did not wait for its credential");
             }
             Err(End::Broken(error)) => {
-                tracing::debug!(peer = %self.peer, "a credential was not taken: {error}");
+                tracing::debug!(peer = %peer, "a credential was not taken: {error}");
             }
-            Err(End::Refused(missing)) => {
-                if let Some(event) = missing.event(&self.peer, self.asked.as_ref()) {
-                    requests.audit.note(event);
-                }
-                let now_ms = requests.clock.boot_ms();
-                // Whoever asks without end, for what it may not have, waits for each refusal.
-                if let Some(wait) = requests.budgets.spend(now_ms, self.peer.uid, 1) {
-                    sleep(wait.length).await;
-                }
-                self.refuse(missing, patience).await;
-            }
+            Err(End::Refused(missing)) => self.refuse(missing, patience).await,
         }
     }
 
     /// Refuses the connection, with the reason in the log. A unit reads its refusal to the end, whenever it does: a part of it would be a
     /// credential. So only a client that is not systemd has to read it in time.
     async fn refuse(mut self, missing: Missing, patience: Duration) {
-        wording::log(&self.peer, self.asked.as_ref(), &missing);
+        let peer = self.caller.peer();
+        wording::log(peer, self.asked.as_ref(), &missing);
+        if let Some(event) = missing.event(peer, self.asked.as_ref()) {
+            self.requests.audit.note(event);
+        }
+        self.caller.answer_begins();
         let overflow = async {
             self.stream.write_all(&BLANKS).await?;
             self.stream.shutdown().await
@@ -176,157 +178,61 @@ impl<S: AsyncWrite + Connection + Unpin> Connected<S> {
         };
         if let Err(error) = written {
             // As intended: systemd reads one byte too many and hangs up.
-            tracing::trace!(peer = %self.peer, "the rest of a refusal was not taken: {error}");
+            tracing::trace!(peer = %self.caller.peer(), "the rest of a refusal was not taken: {error}");
         }
     }
 
-    async fn answer(&mut self, requests: &Requests) -> Result<(), End> {
-        let refused = |missing| Err(End::Refused(missing));
-        let Some(asked) = self.asked.clone() else {
-            return refused(Missing::NoAddress);
+    /// Answers with the credential.
+    async fn answer(&mut self) -> Result<(), End> {
+        let (account, format) = match self.prove().await {
+            Ok(meant) => meant,
+            Err(missing) => {
+                self.caller.rest().await?;
+                return Err(self.missing(missing));
+            }
         };
-        if let Err(fault) = self.learn(requests, Needs::UNITS).await {
-            return refused(Missing::Fault(fault));
-        }
-        match proved(self.peer.clone(), asked.unit()) {
-            Ok(peer) => self.peer = peer,
-            Err(unproved) => return refused(Missing::Unproved(unproved)),
-        }
-        let Some((account, format)) = meaning(requests, &asked) else {
-            return refused(Missing::NoName);
-        };
-        let mut step = Step::Asked(Request::Get {
+        let request = Request::Get {
             account: account.clone(),
             min_validity_ms: None,
             wait_ms: PATIENCE_MS,
             timeout_ms: PATIENCE_MS,
-        });
-        loop {
-            step = match self.take_still(requests, step, format).await {
-                Next::NeedFacts(needs, step) => match (self.learn(requests, needs).await, step) {
-                    (Ok(()), step) => step,
-                    (Err(fault), Step::Waited(waited)) => Step::Waited(waited.put_off(fault)),
-                    (Err(fault), Step::Asked(_)) => return refused(Missing::Fault(fault)),
-                },
-                Next::Wait(pending) => {
-                    self.keep();
-                    Step::Waited(self.unless_gone(pending).await?)
-                }
-                Next::Again(step) => step,
-                Next::Refuse(Missing::Fault(fault)) => return refused(Missing::of(account, fault)),
-                Next::Refuse(missing) => return refused(missing),
-                Next::Sent(content, taken) => {
-                    let taken = taken.map_err(End::Broken)?;
-                    let rest = content.get(taken..).unwrap_or_default();
-                    self.stream.write_all(rest).await.map_err(End::Broken)?;
-                    return self.stream.shutdown().await.map_err(End::Broken);
-                }
-            };
-        }
-    }
-
-    /// Decides, and begins to send the credential, under one configuration: a reload that takes the right away is not answered in between.
-    async fn take_still(&mut self, requests: &Requests, step: Step, format: Format) -> Next {
-        let mut step = Some(step);
-        let take = poll_fn(|context| {
-            let _still = requests.registry.hold_still();
-            let Some(step) = step.take() else {
-                return Poll::Pending;
-            };
-            Poll::Ready(self.take(requests, step, format, context))
-        });
-        // Nothing interrupts it between the decision and the first write.
-        unconstrained(take).await
-    }
-
-    fn take(
-        &mut self,
-        requests: &Requests,
-        step: Step,
-        format: Format,
-        context: &mut Context<'_>,
-    ) -> Next {
-        let response = match step {
-            Step::Asked(request) => {
-                let began = requests.clock.since_boot();
-                let snapshot = requests.registry.snapshot();
-                let decided = match requests.admit(&snapshot, &self.peer, &request) {
-                    Admission::NeedFacts(needs) => {
-                        return Next::NeedFacts(needs, Step::Asked(request));
-                    }
-                    Admission::Refused(refused) => Err(refused),
-                    Admission::Admitted(admitted) => Ok(admitted),
-                };
-                match requests.answer(&self.peer, request, decided, began) {
-                    Reply::Ready(response) => response,
-                    Reply::Pending(pending) => return Next::Wait(pending),
-                }
-            }
-            Step::Waited(waited) => match requests.release(&self.peer, waited) {
-                Release::NeedFacts(needs, waited) => {
-                    return Next::NeedFacts(needs, Step::Waited(*waited));
-                }
-                Release::Answer(response) => response,
-                Release::Again(request) => return Next::Again(Step::Asked(*request)),
-                Release::Part(..) => return Next::Refuse(Missing::unexpected()),
-            },
         };
-        self.begin_to_send(response, format, context)
-    }
-
-    fn begin_to_send(
-        &mut self,
-        response: Response,
-        format: Format,
-        context: &mut Context<'_>,
-    ) -> Next {
-        let token = match response {
-            Response::Token(token) => token,
-            Response::Fault(fault) => return Next::Refuse(Missing::Fault(fault)),
-            _ => return Next::Refuse(Missing::unexpected()),
+        let token = match self.caller.ask(request).await? {
+            Answer::Now(Response::Token(token)) => token,
+            Answer::Now(Response::Fault(fault)) => {
+                return Err(End::Refused(Missing::of(account, fault)));
+            }
+            _ => return Err(self.missing(Missing::unexpected())),
         };
         let content = match format.content(&token) {
             Ok(content) => content,
-            Err(unfit) => return Next::Refuse(Missing::Unfit(unfit)),
+            Err(unfit) => return Err(self.missing(Missing::Unfit(unfit))),
         };
-        let taken = match Pin::new(&mut self.stream).poll_write(context, &content) {
-            Poll::Ready(taken) => taken,
-            Poll::Pending => Ok(0),
-        };
-        Next::Sent(content, taken)
+        self.caller.answer_begins();
+        // Nothing may come between the answer and its first write.
+        let written = self.stream.write_all(&content).await;
+        written.map_err(End::Broken)?;
+        self.stream.shutdown().await.map_err(End::Broken)
     }
 
-    /// Has systemd keep the connection, from now on until its end.
-    fn keep(&mut self) {
-        if let Some(copy) = self.copy.take() {
-            self.kept = Some(Kept::new(Manager::of_this_process(), &copy));
+    /// What is asked for, by a process that may speak for the unit.
+    async fn prove(&mut self) -> Result<(AccountName, Format), Missing> {
+        if self.is_begun {
+            return Err(Missing::Begun);
         }
+        let asked = self.asked.as_ref().ok_or(Missing::NoAddress)?;
+        let learned = self.caller.learn(Needs::UNITS).await;
+        learned.map_err(Missing::Fault)?;
+        let proved = proved(self.caller.peer().clone(), asked.unit());
+        self.caller
+            .is_proved_to_be(proved.map_err(Missing::Unproved)?);
+        meaning(&self.requests, asked).ok_or(Missing::NoName)
     }
 
-    /// Reads missing facts about the peer.
-    async fn learn(&mut self, requests: &Requests, needs: Needs) -> Result<(), Fault> {
-        let pin = self.stream.pin(&self.peer, self.accepted_ms);
-        match requests.facts.learn(self.peer.clone(), needs, pin).await {
-            Ok(peer) => {
-                self.peer = peer;
-                Ok(())
-            }
-            Err(busy) => Err(busy.fault(self.peer.uid, needs)),
-        }
-    }
-
-    /// Waits for the answer. A client that has left is not waited for.
-    async fn unless_gone(
-        &mut self,
-        mut pending: Pin<Box<dyn Future<Output = Waited> + Send>>,
-    ) -> Result<Waited, End> {
-        loop {
-            match timeout(PRESENCE_CHECK, &mut pending).await {
-                Ok(waited) => return Ok(waited),
-                Err(_) if self.stream.has_gone() => return Err(End::Gone),
-                Err(_) => {}
-            }
-        }
+    /// A refusal that no request made. It costs a look at `/proc`, or a megabyte.
+    fn missing(&self, missing: Missing) -> End {
+        self.caller.spend(DEAR);
+        End::Refused(missing)
     }
 }
 

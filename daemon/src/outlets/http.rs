@@ -120,7 +120,13 @@ where
         let (asked, shape) = match self.read(head, body).await {
             Ok(Some(asked)) => asked,
             Ok(None) => return Ok(whole(protocol::health(), busy)),
-            Err(problem) => return Ok(refused(&problem, busy)),
+            Err(problem) => {
+                if let Err(Gone) = self.caller.rest().await {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                self.caller.spend(1);
+                return Ok(refused(&problem, busy));
+            }
         };
         self.progress.written().await;
         self.answer(asked, shape, busy).await

@@ -107,7 +107,13 @@ where
                 Ok(reply) => reply,
                 Err(Gone) => return Err(Ended::Closed),
             },
-            Err(refusal) => refusal.reply(),
+            Err(refusal) => {
+                if let Err(Gone) = self.caller.rest().await {
+                    return Err(Ended::Closed);
+                }
+                self.caller.spend(1);
+                refusal.reply()
+            }
         };
         // Nothing may come between the answer and its first write.
         let bytes = self.words.answer(&reply).map_err(io::Error::other)?;
@@ -178,7 +184,10 @@ where
                 Ok(name) => (name, Some(issuer)),
                 Err(fault) => return Ok(Err(fault)),
             },
-            Whose::Nobody(name) => return Ok(Err(self.denied(&format!("account {name:?}")))),
+            Whose::Nobody(name) => {
+                self.caller.rest().await?;
+                return Ok(Err(self.denied(&format!("account {name:?}"))));
+            }
         };
         let answer = self.caller.ask(request(account.clone(), freshness)).await?;
         let Answer::Now(response) = answer else {
@@ -275,10 +284,11 @@ where
         }
     }
 
-    /// The refusal of something that names no account for this peer, whether there is one for others or not. Records it.
+    /// The refusal of something that names no account for this peer, whether there is one for others or not. Records and counts it.
     fn denied(&self, what: &str) -> Fault {
         let peer = self.caller.peer();
         tracing::warn!(peer = %peer, "denied: this peer may use no {what}");
+        self.caller.spend(1);
         let code = FaultCode::NotAllowed;
         self.requests.audit.note(Event {
             peer: Some(peer.clone()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokend_engine::Want;
 use tokend_policy::Peer;
-use tokend_proto::Response;
+use tokend_proto::{Request, Response};
 
 use super::admission::Admitted;
 use super::done::Done;
@@ -15,6 +15,25 @@ use crate::broker::inbox::Message;
 use crate::broker::registry::ServedAccount;
 
 impl Requests {
+    /// Whether a request is for a token, and the one that is held answers it.
+    pub(crate) fn is_at_hand(&self, admitted: &Admitted<'_>, request: &Request) -> bool {
+        let (Request::Get {
+            min_validity_ms, ..
+        }
+        | Request::Watch {
+            min_validity_ms, ..
+        }) = request
+        else {
+            return false;
+        };
+        let min_validity = min_validity_ms.map(Duration::from_millis);
+        admitted.account.is_some_and(|served| {
+            let token = served.cell.token();
+            let held = token.as_ref().map(|token| &token.held);
+            held.is_some_and(|held| held.is_good(self.clock.steady(), min_validity))
+        })
+    }
+
     pub(super) fn get(
         &self,
         served: &ServedAccount,

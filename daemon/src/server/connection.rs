@@ -88,6 +88,7 @@ where
         hints: HINTS,
         left: AT_ONCE,
         rest: None,
+        has_paid: false,
         visible: None,
     };
     session.run().await
@@ -127,6 +128,8 @@ struct Session<S> {
     left: usize,
     /// Until when no request is taken, because its user made too many without a token.
     rest: Option<Rest>,
+    /// Whether what the user asked for in vain on other connections has been waited for.
+    has_paid: bool,
     /// The peer's visible accounts, once they were needed.
     visible: Option<Arc<VisibleAccounts>>,
 }
@@ -288,6 +291,11 @@ where
             Admission::Refused(refused) => Err(refused),
             Admission::Admitted(admitted) => Ok(admitted),
         };
+        if !(decided.as_ref()).is_ok_and(|it| self.requests.is_at_hand(it, &request)) && self.owes()
+        {
+            self.asked = Some((id, request));
+            return Ok(Some(Taken::Rest));
+        }
         let own = self.visible.as_ref();
         if decided.is_ok()
             && self
@@ -298,8 +306,8 @@ where
             return Ok(Some(Taken::NeedsVisible));
         }
         self.left = self.left.saturating_sub(match request {
-            Request::Get { .. } | Request::Watch { .. } => 1,
-            Request::Reject { .. } | Request::Refresh { .. } => 1,
+            Request::Get { .. } | Request::Watch { .. } | Request::Reject { .. } => 1,
+            Request::Refresh { .. } => 1,
             _ => HEAVY,
         });
         self.spend(cost_of(&request));

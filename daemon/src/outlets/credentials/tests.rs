@@ -1,7 +1,11 @@
 //! Connections over a pipe; the driver is the test.
 
+mod kept;
+mod races;
+mod rests;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tokend_peer::testing::Overheard;
 use tokend_policy::{Fact, Facts, units};
@@ -10,6 +14,7 @@ use tokend_proto::FaultCode;
 use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::*;
 use crate::broker::inbox::{AnswerSender, DriverAnswer, Message};
@@ -45,8 +50,12 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::at(&Clock::system())
+    }
+
+    fn at(clock: &Clock) -> Self {
         let site = site(str::to_owned);
-        let (requests, driver) = requests(&site, &Clock::system(), 64);
+        let (requests, driver) = requests(&site, clock, 64);
         Self {
             requests,
             driver,
@@ -72,16 +81,16 @@ impl Stage {
     where
         S: AsyncWrite + Connection + Unpin + Send + 'static,
     {
-        let connected = Connected {
-            stream,
-            peer,
-            accepted_ms: 0,
-            asked: CredentialRequest::read(format!("1f/unit/{asked}").as_bytes()),
-            copy: None,
-            kept: None,
-        };
-        let (requests, stage) = (Arc::clone(&self.requests), self.shutdown.subscribe());
-        tokio::spawn(async move { connected.serve(&requests, stage, PATIENCE).await })
+        self.serve_kept(stream, peer, asked, Kept::default())
+    }
+
+    fn serve_kept<S>(&self, stream: S, peer: Peer, asked: &str, kept: Kept) -> JoinHandle<()>
+    where
+        S: AsyncWrite + Connection + Unpin + Send + 'static,
+    {
+        let asked = CredentialRequest::read(format!("1f/unit/{asked}").as_bytes());
+        let connected = Connected::new(stream, (peer, 0), &self.requests, asked, kept);
+        tokio::spawn(connected.serve(self.shutdown.subscribe(), PATIENCE))
     }
 
     async fn load(&self, peer: Peer, asked: &str) -> Loaded {
@@ -139,7 +148,7 @@ async fn loaded(client: DuplexStream) -> Loaded {
     if bytes.len() < OVERFLOW {
         return Loaded::Content(String::from_utf8(bytes).unwrap());
     }
-    assert!(bytes.iter().all(|byte| *byte == b' '), "only blanks");
+    assert!(bytes == BLANKS, "only blanks");
     Loaded::Refused
 }
 
@@ -319,59 +328,4 @@ async fn only_a_stranger_has_to_read_a_refusal_in_time() {
     sleep(PATIENCE * 100).await;
     assert!(!serving.is_finished());
     assert_eq!(loaded(client).await, Loaded::Refused);
-}
-
-const ROUNDS: usize = 300;
-
-/// Takes the right away again and again while a unit loads its credential; returns how many got it, and how many after that.
-async fn race(held: bool) -> (usize, usize) {
-    let mut stage = Stage::new();
-    let without = site(|rule| rule.replace("demo.service", "nobody.service"));
-    let (mut got, late) = (0, Arc::<AtomicUsize>::default());
-    for _ in 0..ROUNDS {
-        let with = crate::testing::registry(&stage.site.config());
-        stage
-            .requests
-            .registry
-            .replace(Arc::clone(&with.snapshot()));
-        if held {
-            stage.hold("ads", "secret-token");
-        }
-        let (gone, count) = (Arc::<AtomicBool>::default(), Arc::clone(&late));
-        let taken = Arc::clone(&gone);
-        let (client, pipe) = duplex(1 << 16);
-        let heard = Overheard::new(pipe, &Arc::default(), move |bytes| {
-            if taken.load(SeqCst) && bytes.starts_with(b"secret-token") {
-                count.fetch_add(1, SeqCst);
-            }
-        });
-        let serving = stage.serve(heard, systemd(), "demo.service/ads");
-        let reply = match held {
-            true => None,
-            false => Some(stage.asked().await.1),
-        };
-        let registry = Arc::clone(&stage.requests.registry);
-        let next = Arc::clone(&crate::testing::registry(&without.config()).snapshot());
-        let reload = tokio::task::spawn_blocking(move || {
-            registry.replace(next);
-            gone.store(true, SeqCst);
-        });
-        if let Some(reply) = reply {
-            let now = stage.requests.clock.steady();
-            let token = Arc::new(token("secret-token", 2, now));
-            reply.send(DriverAnswer::Token(token)).unwrap();
-        }
-        got += usize::from(loaded(client).await == content("secret-token"));
-        reload.await.unwrap();
-        soon(serving).await.unwrap();
-    }
-    (got, late.load(SeqCst))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn no_credential_leaves_once_the_reload_that_took_the_right_away_is_done() {
-    for held in [true, false] {
-        let (got, late) = race(held).await;
-        assert_eq!(late, 0, "{got} of {ROUNDS} came before");
-    }
 }

@@ -20,6 +20,8 @@ const ONLY_SYSTEMD: &str = "only systemd asks here: another program gets its tok
 pub(super) enum Missing {
     /// The address of the other end is none of systemd's.
     NoAddress,
+    /// The daemon before died while it answered.
+    Begun,
     /// The process may not speak for the unit.
     Unproved(Unproved),
     /// No account can have that name.
@@ -64,7 +66,7 @@ impl Missing {
             Self::NoAddress | Self::Unproved(_) | Self::NoName => AuditEvent::Denial,
             Self::Unfit(_) => AuditEvent::Failure,
             // Recorded with its request.
-            Self::Denied(_) | Self::Fault(_) => return None,
+            Self::Begun | Self::Denied(_) | Self::Fault(_) => return None,
         };
         let code = match self {
             Self::Unfit(_) => FaultCode::Misconfigured,
@@ -87,6 +89,7 @@ impl Missing {
             Self::NoAddress | Self::Unproved(Unproved::NoManager) => {
                 ONLY_SYSTEMD.to_owned()
             }
+            Self::Begun => "start the unit again".to_owned(),
             Self::Unproved(Unproved::Unread(_)) => {
                 "if it goes on, use tokenctl exec in ExecStart= of the unit instead of a credential".to_owned()
             }
@@ -111,6 +114,9 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAddress => f.write_str("the process that connected is not systemd"),
+            Self::Begun => f.write_str(
+                "the tokend before died in the middle of its answer, which cannot be completed",
+            ),
             Self::Unproved(unproved) => unproved.fmt(f),
             Self::NoName => f.write_str("no account can have such a name"),
             Self::Unfit(unfit) => unfit.fmt(f),

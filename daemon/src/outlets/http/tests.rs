@@ -1,6 +1,7 @@
 //! Connections over HTTP: what is slow, large, broken or gone. The driver is the test.
 
 mod races;
+mod rests;
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 

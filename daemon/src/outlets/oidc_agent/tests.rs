@@ -1,5 +1,7 @@
 //! Conversations over a pipe that race with reloads; the driver is the test.
 
+mod rests;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use tokend_peer::testing::Overheard;

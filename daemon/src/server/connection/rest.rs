@@ -50,6 +50,21 @@ where
         Err(Ended::Closed)
     }
 
+    /// Whether a connection's first request that is not for a held token has to wait for what its user asked for in vain on other ones.
+    pub(super) fn owes(&mut self) -> bool {
+        let now_ms = self.requests.clock.boot_ms();
+        let has_paid = std::mem::replace(&mut self.has_paid, true);
+        if has_paid || self.rest.is_some() {
+            return false;
+        }
+        let Some(owed) = self.requests.budgets.owed(now_ms, self.peer.uid) else {
+            return false;
+        };
+        let until = sleep(owed).deadline();
+        self.rest = Some(Rest { until, log: false });
+        true
+    }
+
     /// Counts requests without a token. No request is taken until they are paid off.
     pub(super) fn spend(&mut self, cost: u64) {
         if cost == 0 {

@@ -91,3 +91,30 @@ async fn a_connection_that_rests_ends_with_its_peer_and_none_of_its_requests_wai
     assert!(now() - began < LONGEST, "{:?}", now() - began);
     assert!(reply.is_closed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_in_vain_is_put_off_on_a_new_connection_too() {
+    let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
+    let vain = async |talk: &mut Talk| {
+        let began = now();
+        talk.say(1, get("zzz")).await;
+        assert!(matches!(talk.hear().await, (1, Response::Fault(_))));
+        now() - began
+    };
+    let mut talk = Talk::with_clock(&clock, 1 << 20).after_greeting().await;
+    talk.publish("T");
+    use_up(&talk.requests);
+    // What is held is not held back.
+    let began = now();
+    talk.say(1, get("ads")).await;
+    assert!(matches!(talk.hear().await, (1, Response::Token(_))));
+    assert_eq!(now(), began);
+    assert!(vain(&mut talk).await >= LONGEST);
+    // Another user waits for nothing.
+    let (client, pipe) = duplex(1 << 20);
+    let requests = Arc::clone(&talk.requests);
+    talk.serving = tokio::spawn(serve(pipe, (peer(OWNER + 1), 0), requests, BOUNDS));
+    talk.client = client;
+    let mut talk = talk.after_greeting().await;
+    assert_eq!(vain(&mut talk).await, Duration::ZERO);
+}
