@@ -33,6 +33,8 @@ mod exchange;
 mod nonblocking;
 mod options;
 mod place;
+#[cfg(feature = "_requests")]
+mod requests;
 mod restart;
 mod socket;
 mod source;
@@ -60,6 +62,10 @@ pub use error::ClientError;
 #[cfg(feature = "async")]
 pub use nonblocking::{Client, MAX_IN_FLIGHT, Watch};
 pub use options::{Deadlines, GetOptions, Patience};
+#[cfg(feature = "_requests")]
+pub use requests::RequestError;
+#[cfg(feature = "tower")]
+pub use requests::{Rest, TokenLayer, WithToken};
 pub use socket::SocketPath;
 pub use source::{Answer, BlockingTokenSource, TokenSource};
 pub use start::how_to_start;

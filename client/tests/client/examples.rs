@@ -55,6 +55,48 @@ fn the_example_of_a_subscription_runs() {
     assert_eq!(daemon.seen().len(), 1, "one request");
 }
 
+#[test]
+#[cfg(feature = "tower")]
+fn the_example_of_a_tower_layer_runs() {
+    repeats_a_refused_request("tower");
+}
+
+/// An example that is given an account and a URL, and shows the status of the answer.
+#[cfg(feature = "_requests")]
+fn repeats_a_refused_request(example: &str) {
+    let api = crate::requests::Api::start(&[401, 200]);
+    let daemon = crate::requests::daemon(&api.url);
+    let output = run(example, &["ads", &api.url], &daemon);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "200 OK\n");
+    let presented = ["Bearer one", "Bearer two"].map(|it| Some(it.to_owned()));
+    assert_eq!(api.presented(), presented);
+}
+
+/// What the README shows of an example is a part of it.
+#[test]
+fn the_readme_shows_parts_of_the_examples() {
+    let readme = include_str!("../../README.md");
+    let mut parts = readme.split("```rust,ignore\n").skip(1);
+    for example in SHOWN {
+        let trimmed = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(str::to_owned).collect()
+        };
+        let part = parts.next().unwrap().split("```").next().unwrap();
+        let whole = trimmed(example);
+        let missing: Vec<_> = trimmed(part)
+            .into_iter()
+            .filter(|line| !whole.contains(line))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+    assert_eq!(parts.next(), None);
+}
+
+/// In the order of the README.
+const SHOWN: &[&str] = &[include_str!("../../examples/tower.rs")];
+
 fn run(example: &str, arguments: &[&str], daemon: &FakeDaemon) -> Output {
     let mut command = Command::new(built(example));
     command
@@ -82,6 +124,9 @@ fn built(example: &str) -> PathBuf {
             "--example",
             example,
         ]);
+        if cfg!(feature = "_requests") {
+            build.arg("--all-features");
+        }
         assert!(
             build.status().expect("cargo starts").success(),
             "example {example} does not build"

@@ -13,6 +13,8 @@ mod fake;
 mod lazy;
 #[cfg(feature = "async")]
 mod nonblocking;
+#[cfg(feature = "_requests")]
+mod requests;
 mod source;
 #[cfg(feature = "async")]
 mod subscription;

@@ -4,7 +4,8 @@
 //! daemon and command line all use it, so that no two of them differ. It never does I/O, holds nothing, and shows no secret: its errors
 //! name kinds and counts.
 //!
-//! Its enums are not `#[non_exhaustive]`: only the programs of this workspace use them, and each has a sentence for every variant.
+//! It is published for the sake of `tokend-client`, which shows nothing of it. Its enums are not `#[non_exhaustive]`: the programs of this
+//! workspace have a sentence for every variant.
 
 mod api_url;
 mod duration;

@@ -23,8 +23,8 @@ use tokend_provider_simulator::{Configuration, Simulator, spec::Api};
 use crate::stage::{FAST, ON_DEMAND, Stage, account};
 
 /// An account of an API that takes the newest token only, whose daemon listens for HTTP.
-struct Scene {
-    stage: Stage,
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
     _daemon: Daemon,
 }
 
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     /// One whose password was entered, so that it can be forgotten.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sim = Simulator::start(vec![account("it", Api::JwtApi)]).unwrap();
         let lines = format!("{FAST}{ON_DEMAND}");
         let configuration = Configuration::of(&sim).everywhere(&lines).without_secrets();
@@ -58,7 +58,7 @@ impl Scene {
         self.stage.site.path().join("http.sock")
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!(
             "{}{}",
             self.stage.sim.base_url(Api::JwtApi),

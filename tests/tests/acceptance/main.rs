@@ -35,6 +35,7 @@ mod promises;
 mod providers;
 mod refresh;
 mod request;
+mod rust_libraries;
 mod secrecy;
 mod sharing;
 mod sink;

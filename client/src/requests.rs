@@ -1,0 +1,17 @@
+//! Tokens in the requests of HTTP libraries.
+//!
+//! Owns what the adapters have in common, and nothing of any library: which requests get the token, what an answer has to say to refuse it,
+//! and the words of a failure. A refused token is reported once and followed by one repetition. No adapter follows a redirect.
+
+mod authorizer;
+#[cfg(feature = "tower")]
+mod layer;
+mod refused;
+mod request_error;
+mod rest;
+
+#[cfg(feature = "tower")]
+pub use layer::{TokenLayer, WithToken};
+pub use request_error::RequestError;
+#[cfg(feature = "tower")]
+pub use rest::Rest;
