@@ -44,6 +44,8 @@ impl Protocol for Credentials {
     const OUTLET: Option<Outlet> = Some(Outlet::Credentials);
     /// Time for all of it, since a part would be a credential.
     const REFUSING: Duration = Duration::from_secs(2);
+    /// A refusal is a megabyte, and any user may ask for as many as they have connections. The kernel doubles this; a token fits.
+    const SEND_BUFFER: Option<usize> = Some(16 * 1024);
 
     async fn serve(
         stream: Stream,
@@ -56,7 +58,11 @@ impl Protocol for Credentials {
         let Stream::UdSocket(socket) = &stream;
         let kept = Kept {
             is_begun: is_begun(socket.inner()),
-            handover: Handover::new(Manager::of_this_process(), socket.inner().as_fd()),
+            handover: Handover::new(
+                Manager::of_this_process(),
+                socket.inner().as_fd(),
+                caller.0.uid == 0,
+            ),
         };
         let asked = address.and_then(|address| CredentialRequest::read(&address));
         let connected = Connected::new(stream, caller, &requests, asked, kept);

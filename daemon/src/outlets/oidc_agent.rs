@@ -37,6 +37,8 @@ const PATIENCE_MS: (u64, u64) = (0, 30_000);
 const MOST_LISTED: usize = 1_000;
 /// How many accounts of one issuer are named in a refusal.
 const MOST_NAMED: usize = 8;
+/// How many characters of a name are said again, in a log line and in an answer.
+const MOST_QUOTED: usize = 200;
 /// How much is read at once.
 const PART: usize = 4 * 1024;
 
@@ -186,7 +188,7 @@ where
             },
             Whose::Nobody(name) => {
                 self.caller.rest().await?;
-                return Ok(Err(self.denied(&format!("account {name:?}"))));
+                return Ok(Err(self.denied("account", &name)));
             }
         };
         let answer = self.caller.ask(request(account.clone(), freshness)).await?;
@@ -209,7 +211,7 @@ where
         Ok(match issuer {
             // It waited, and meanwhile its account was given to another.
             Some(asked) if !is_same_issuer(&asked, issued_by) => {
-                Err(self.denied(&format!("account with the issuer {asked:?}")))
+                Err(self.denied("account with the issuer", &asked))
             }
             _ => Ok(Reply::Token(Box::new(token), issued_by.to_owned())),
         })
@@ -228,7 +230,7 @@ where
                 found.push_front(first);
                 Err(several_at(issuer, &found))
             }
-            (None, _) => Err(self.denied(&format!("account with the issuer {issuer:?}"))),
+            (None, _) => Err(self.denied("account with the issuer", issuer)),
         })
     }
 
@@ -285,8 +287,9 @@ where
     }
 
     /// The refusal of something that names no account for this peer, whether there is one for others or not. Records and counts it.
-    fn denied(&self, what: &str) -> Fault {
+    fn denied(&self, what: &str, name: &str) -> Fault {
         let peer = self.caller.peer();
+        let what = format!("{what} {}", quoted(name));
         tracing::warn!(peer = %peer, "denied: this peer may use no {what}");
         self.caller.spend(1);
         let code = FaultCode::NotAllowed;
@@ -330,8 +333,17 @@ fn several_at(issuer: &str, found: &VecDeque<AccountName>) -> Fault {
         false => "",
     };
     let names = names.join(", ");
-    let message = format!("several accounts have the issuer {issuer:?}: {names}{more}");
+    let issuer = quoted(issuer);
+    let message = format!("several accounts have the issuer {issuer}: {names}{more}");
     Fault::new(FaultCode::BadRequest, message).advise("ask by the name of one of them")
+}
+
+/// A name as a client sent it, which may have sixteen thousand characters.
+fn quoted(name: &str) -> String {
+    match name.char_indices().nth(MOST_QUOTED) {
+        None => format!("{name:?}"),
+        Some((at, _)) => format!("{:?}…", name.get(..at).unwrap_or_default()),
+    }
 }
 
 fn unexpected() -> Fault {

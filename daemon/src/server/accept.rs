@@ -14,6 +14,7 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener;
+use rustix::net::sockopt;
 use tokend_config::{AuditEvent, Limits};
 use tokend_policy::{Outlet, Peer};
 use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, encode};
@@ -33,6 +34,9 @@ pub(crate) const LOG_TARGET: &str = module_path!();
 
 /// How long a refused peer may take to read the reason.
 const REFUSING: Duration = Duration::from_millis(100);
+/// How many refused peers read the reason at once, and how many of one user: each holds a file of ours, of which there are 65,536. As many
+/// as may be connected by default; the others are disconnected without a word.
+const REFUSED: (usize, usize) = (4_096, 1_024);
 /// How long the end of the daemon waits for connections that are not closed, but answered.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How often that is looked at.
@@ -62,6 +66,9 @@ pub(crate) trait Protocol: 'static {
     /// How long a refused peer may take to read the reason.
     const REFUSING: Duration = REFUSING;
 
+    /// How many bytes the kernel holds for a peer that does not read, if that should be less than it would be.
+    const SEND_BUFFER: Option<usize> = None;
+
     /// Serves one connection of a peer until it ends, or the daemon does: most close it then ([`until_closing`]). It was accepted this many
     /// milliseconds after boot.
     fn serve(
@@ -84,6 +91,8 @@ pub(crate) struct Native;
 pub(crate) struct Places {
     requests: Arc<Requests>,
     slots: Arc<Slots>,
+    /// Those of peers that have no place.
+    refused: Arc<Slots>,
     bounds: Bounds,
 }
 
@@ -94,6 +103,11 @@ impl Places {
             slots: Arc::new(Slots {
                 total: count(limits.connections),
                 per_user: count(limits.connections_per_user),
+                taken: Mutex::default(),
+            }),
+            refused: Arc::new(Slots {
+                total: REFUSED.0,
+                per_user: REFUSED.1,
                 taken: Mutex::default(),
             }),
             bounds: Bounds {
@@ -143,8 +157,15 @@ pub(crate) fn welcome<P: Protocol>(
     let Places {
         requests,
         slots,
+        refused,
         bounds,
     } = places;
+    let Stream::UdSocket(socket) = &stream;
+    if let Some(size) = P::SEND_BUFFER
+        && let Err(error) = sockopt::set_socket_send_buffer_size(socket.inner(), size)
+    {
+        tracing::debug!("a connection keeps its large buffer: {error}");
+    }
     let accepted_ms = requests.clock.boot_ms();
     let peer = match tokend_peer::of(&stream) {
         Ok(peer) => peer.over(P::OUTLET),
@@ -159,13 +180,13 @@ pub(crate) fn welcome<P: Protocol>(
             peer: Some(peer.clone()),
             ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         });
-        return turn_away::<P>(stream, &peer, nobody());
+        return turn_away::<P>(stream, &peer, nobody(), refused);
     }
     let slot = match Slots::take(slots, peer.uid) {
         Ok(slot) => slot,
         Err(fault) => {
             requests.metrics.counters().refused();
-            return turn_away::<P>(stream, &peer, fault);
+            return turn_away::<P>(stream, &peer, fault, refused);
         }
     };
     let connected = requests.metrics.counters().connected();
@@ -211,10 +232,14 @@ pub(crate) async fn until_closing(
 }
 
 /// Sends the reason, if the peer takes it at once, and disconnects.
-fn turn_away<P: Protocol>(mut stream: Stream, peer: &Peer, fault: Fault) {
+fn turn_away<P: Protocol>(mut stream: Stream, peer: &Peer, fault: Fault, refused: &Arc<Slots>) {
     tracing::warn!(peer = %peer, "a connection was refused: {fault}");
+    let Some(place) = Slots::to_refuse(refused, peer.uid) else {
+        return;
+    };
     let bytes = P::refusal(fault);
     drop(tokio::spawn(async move {
+        let _until_read = place;
         let _not_taken = timeout(P::REFUSING, stream.write_all(&bytes)).await;
     }));
 }
@@ -269,6 +294,15 @@ impl Slots {
             .advise(format!("`{key}` below [limits] sets the bound"))
             .retry_after(1_000))
     }
+
+    /// A place in which a peer of this user is told why it is refused; none where too many are. Root is always told: it could do worse, and
+    /// its units would take silence for an empty credential.
+    fn to_refuse(refused: &Arc<Self>, uid: u32) -> Option<Option<Slot>> {
+        match Self::take(refused, uid) {
+            Ok(slot) => Some(Some(slot)),
+            Err(_) => (uid == 0).then_some(None),
+        }
+    }
 }
 
 impl Drop for Slot {
@@ -309,5 +343,19 @@ mod tests {
         assert!(Slots::take(&slots, 3).is_err(), "three in all");
         drop(first);
         assert!(Slots::take(&slots, 3).is_ok());
+    }
+
+    #[test]
+    fn no_user_holds_our_files_with_connections_that_are_refused() {
+        let refused = Arc::new(Slots {
+            total: 4,
+            per_user: 2,
+            taken: Mutex::default(),
+        });
+        let _own = [0, 1].map(|_| Slots::to_refuse(&refused, 1).unwrap().unwrap());
+        assert!(Slots::to_refuse(&refused, 1).is_none());
+        let _other = Slots::to_refuse(&refused, 2).unwrap().unwrap();
+        let _root = [0, 1, 2].map(|_| Slots::to_refuse(&refused, 0).unwrap());
+        assert!(Slots::to_refuse(&refused, 3).is_none(), "four in all");
     }
 }

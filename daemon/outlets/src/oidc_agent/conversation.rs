@@ -19,6 +19,8 @@ const CLIENTS_READ: usize = 4096;
 pub struct Conversation {
     /// What was read and is not used up. A client might send credentials, which are refused.
     input: Zeroizing<Vec<u8>>,
+    /// How many bytes came of this message, with the blanks before it, which are not kept.
+    taken: usize,
     first: FirstEnd,
     key: Option<SharedKey>,
     over: bool,
@@ -56,9 +58,14 @@ impl Conversation {
         if self.over {
             return Ok(Step::More);
         }
-        if self.input.len() + bytes.len() > LONGEST {
+        self.taken += bytes.len();
+        if self.taken > LONGEST {
             return Ok(self.refuse(Refusal::NotARequest));
         }
+        let bytes = match self.input.is_empty() {
+            true => bytes.trim_ascii_start(),
+            false => bytes,
+        };
         self.input.extend_from_slice(bytes);
         match self.key.take() {
             None => self.take_first(),
@@ -85,6 +92,7 @@ impl Conversation {
                 };
                 self.key = Some(key);
                 self.input.clear();
+                self.taken = 0;
                 Ok(Step::Send(public(&own)?))
             }
         }

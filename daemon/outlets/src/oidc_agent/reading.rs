@@ -68,6 +68,8 @@ fn key(bytes: &[u8], start: usize) -> First {
     let key = bytes.trim_ascii_end();
     let of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     match key.len() {
+        // A line end before its end would be looked for again after each further byte.
+        ..KEY if key.len() < bytes.len() => First::Neither,
         _ if !key.iter().all(of_base64) => First::Neither,
         ..KEY => First::More,
         KEY => First::Key(start),
@@ -158,7 +160,7 @@ mod tests {
         assert_eq!(FirstEnd::default().look(&line[..40]), First::More);
         let longer = [&key[..], b"A"].concat();
         assert_eq!(FirstEnd::default().look(&longer), First::Neither);
-        for text in ["GET / HTTP/1.1", "[1]", "\u{0}", "ä"] {
+        for text in ["LE6f4Y6k\n", "GET / HTTP/1.1", "[1]", "\u{0}", "ä"] {
             let found = FirstEnd::default().look(text.as_bytes());
             assert_eq!(found, First::Neither, "{text}");
         }

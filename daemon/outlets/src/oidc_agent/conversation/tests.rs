@@ -143,3 +143,24 @@ fn hostile_bytes_never_bring_a_request_for_a_token() {
         }
     }
 }
+
+#[test]
+fn blanks_before_a_message_are_not_kept_and_not_without_end() {
+    let blanks = " \n".repeat(LONGEST / 2);
+    for begun in [false, true] {
+        let mut conversation = known();
+        if begun {
+            say(&mut conversation, OIDC_TOKEN[0], 44);
+        }
+        assert_eq!(say(&mut conversation, &blanks, 7), Step::More);
+        assert_eq!(conversation.input.len(), 0);
+        let step = say(&mut conversation, " ", 1);
+        assert_eq!(step, Step::Asked(Err(Refusal::NotARequest)));
+    }
+    let mut conversation = known();
+    let (few, [key, request]) = (&blanks[..100], OIDC_TOKEN);
+    let own = say(&mut conversation, &format!("{few}{key}"), 1);
+    assert!(matches!(own, Step::Send(_)));
+    let asked = say(&mut conversation, &format!("{few}{request}"), 1);
+    assert_eq!(asked, ads(Freshness::AnyValid));
+}

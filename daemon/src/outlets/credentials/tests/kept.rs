@@ -1,6 +1,10 @@
-//! Connections that systemd keeps, and the daemon after one that died.
+//! Connections that systemd keeps, and the daemon after one that died; and what the kernel keeps of a refusal.
 
+use std::io::Read as _;
 use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use tokend_config::Limits;
 
 use super::*;
 
@@ -11,7 +15,7 @@ async fn only_a_unit_that_waits_is_kept_and_only_until_its_answer() {
     let (manager, notes) = Manager::noting(None);
     let kept = |connection: &UnixStream| Kept {
         is_begun: is_begun(connection),
-        handover: Handover::new(manager.clone(), connection.as_fd()),
+        handover: Handover::new(manager.clone(), connection.as_fd(), true),
     };
     // What is answered at once.
     for asked in ["demo.service/other.json", "demo.service/other"] {
@@ -77,4 +81,27 @@ async fn a_token_never_stands_behind_a_part_of_an_answer_of_a_daemon_that_died()
     assert_eq!(begun, b"secret-to");
     assert!(rest.iter().all(|byte| *byte == b' '));
     soon(serving).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_that_nobody_reads_takes_little_memory() {
+    let stage = Stage::new();
+    let limits = Limits {
+        frame_timeout: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let places = Places::new(Arc::clone(&stage.requests), limits);
+    let (own, mut client) = UnixStream::pair().unwrap();
+    own.set_nonblocking(true).unwrap();
+    let own = super::super::UnixStream::try_from(OwnedFd::from(own)).unwrap();
+    accept::welcome::<Credentials>(own.into(), &places, stage.shutdown.subscribe());
+    let received = tokio::task::spawn_blocking(move || {
+        // Until it hangs up.
+        poll(&mut [PollFd::new(&client, PollFlags::empty())], None).unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        received.len()
+    });
+    let received = soon(received).await.unwrap();
+    assert!((1..=64 * 1024).contains(&received), "{received}");
 }

@@ -53,6 +53,12 @@ async fn whoever_asks_the_agent_in_vain_waits_on_new_connections_too_and_nobody_
         assert!(!said.contains("secret-token"), "{said}");
         assert!(took >= LONGEST, "{vain}: {took:?}");
     }
+    let long = format!(
+        r#"{{"request":"access_token","account":"{}"}}"#,
+        "\u{e4}".repeat(5_000)
+    );
+    let (said, _) = asked(&requests, 22, &long).await;
+    assert!(said.len() < 1_000, "{} bytes", said.len());
     most();
     let (said, took) = asked(&requests, 20, OWN).await;
     assert!(said.contains("secret-token"), "{said}");
