@@ -64,6 +64,8 @@ pub use nonblocking::{Client, MAX_IN_FLIGHT, Watch};
 pub use options::{Deadlines, GetOptions, Patience};
 #[cfg(feature = "_requests")]
 pub use requests::RequestError;
+#[cfg(feature = "reqwest-middleware")]
+pub use requests::TokenMiddleware;
 #[cfg(feature = "tower")]
 pub use requests::{Rest, TokenLayer, WithToken};
 pub use socket::SocketPath;

@@ -6,12 +6,16 @@
 mod authorizer;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
 mod refused;
 mod request_error;
 mod rest;
 
 #[cfg(feature = "tower")]
 pub use layer::{TokenLayer, WithToken};
+#[cfg(feature = "reqwest-middleware")]
+pub use middleware::TokenMiddleware;
 pub use request_error::RequestError;
 #[cfg(feature = "tower")]
 pub use rest::Rest;

@@ -61,6 +61,12 @@ fn the_example_of_a_tower_layer_runs() {
     repeats_a_refused_request("tower");
 }
 
+#[test]
+#[cfg(feature = "reqwest-middleware")]
+fn the_example_of_a_middleware_of_reqwest_runs() {
+    repeats_a_refused_request("reqwest");
+}
+
 /// An example that is given an account and a URL, and shows the status of the answer.
 #[cfg(feature = "_requests")]
 fn repeats_a_refused_request(example: &str) {
@@ -95,7 +101,10 @@ fn the_readme_shows_parts_of_the_examples() {
 }
 
 /// In the order of the README.
-const SHOWN: &[&str] = &[include_str!("../../examples/tower.rs")];
+const SHOWN: &[&str] = &[
+    include_str!("../../examples/reqwest.rs"),
+    include_str!("../../examples/tower.rs"),
+];
 
 fn run(example: &str, arguments: &[&str], daemon: &FakeDaemon) -> Output {
     let mut command = Command::new(built(example));

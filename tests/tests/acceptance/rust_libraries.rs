@@ -3,6 +3,7 @@
 //! Owns what is shown of each: it uses the token, the next one after that has expired, and the next after a refusal, which it reports itself
 //! and follows by one more request. Another host gets no token. Where there is none, its error has our words, and nothing is sent.
 
+mod reqwest;
 mod tower;
 
 use std::{
