@@ -161,7 +161,14 @@ fn named(words: &[OsString]) -> Option<String> {
 /// Reads the command line.
 #[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
-    let words = helper::spelled_out(words.into_iter().collect());
+    let words: Vec<OsString> = words.into_iter().collect();
+    if let Some((socket, keep)) = Keep::read(&words) {
+        return Ok(Arguments {
+            socket: Some(socket),
+            command: Command::Keep(keep),
+        });
+    }
+    let words = helper::spelled_out(words);
     let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) => {
@@ -217,7 +224,6 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("init", matches)) => Command::Init(init::read(matches)?),
         Some(("logs", matches)) => Command::Logs(logs::read(matches)?),
         Some(("integrate", matches)) => Command::Integrate(integrate::read(matches)?),
-        Some((keep::KEEP, matches)) => Command::Keep(keep::read(matches)?),
         Some(("complete", matches)) => Command::Complete(
             matches
                 .get_many::<String>("words")
@@ -296,7 +302,7 @@ pub(crate) fn grammar() -> clap::Command {
                 .defer(|command| command.args([account_arg().required(false), json_arg()])),
         ])
         .subcommands(apart())
-        .subcommands(hidden())
+        .subcommand(hidden())
 }
 
 /// Commands that need no daemon.
@@ -315,18 +321,12 @@ fn apart() -> [clap::Command; 3] {
     ]
 }
 
-/// Commands that programs call.
-fn hidden() -> [clap::Command; 2] {
-    // `exec --file` starts it.
-    let keep = clap::Command::new(keep::KEEP)
-        .hide(true)
-        .defer(keep::grammar);
-    // For the scripts in `completions`: they pass the words up to the cursor behind `--`.
-    let complete = clap::Command::new("complete").hide(true).defer(|command| {
+/// A command that programs call: the scripts in `completions`, which pass the words up to the cursor behind `--`.
+fn hidden() -> clap::Command {
+    clap::Command::new("complete").hide(true).defer(|command| {
         let words = Arg::new("words").num_args(0..).allow_hyphen_values(true);
         command.arg(words.trailing_var_arg(true))
-    });
-    [keep, complete]
+    })
 }
 
 fn socket_arg() -> Arg {

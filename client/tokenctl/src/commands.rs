@@ -12,7 +12,7 @@ use crate::arguments::{
     Arguments, Command, Exec, Forget, Get, List, Place, Refresh, Reject, Shape, Status, Whoami,
 };
 use crate::connection::{connect, connect_within, patience};
-use crate::exec::{Obtained, Runtime};
+use crate::exec::{Obtained, Runtime, Updater};
 use crate::failure::{Exit, Failure};
 use crate::request::program;
 use crate::who_answered::Daemon;
@@ -99,15 +99,16 @@ fn run_with_tokens(socket: Option<&Path>, options: &Exec) -> Result<(), Failure>
     };
     let (mut client, Patience { wait, timeout, .. }) =
         connect_within(socket, patience(&options.patient))?;
+    let updater = runtime.map(|it| Updater::start(&it, client.socket().as_path(), options));
+    let updater = updater.transpose()?;
     let mut tokens = Vec::with_capacity(options.tokens.len());
     for (account, _) in &options.tokens {
         let mut demand = GetOptions::new(account.clone()).wait(wait).timeout(timeout);
         demand.min_validity = options.min_validity;
         tokens.push(Obtained::now(client.get(&demand)?));
     }
-    let socket = client.socket().as_path().to_owned();
     drop(client);
-    exec::run(&socket, options, &tokens, runtime.as_ref())
+    exec::run(options, &tokens, updater)
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {

@@ -15,18 +15,17 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokend_client::Token;
 
-use crate::arguments::{Exec, Keep, Place};
+use crate::arguments::{Exec, Place};
 use crate::failure::{Exit, Failure};
 use crate::{clock, words};
 pub(crate) use runtime::Runtime;
-use runtime::TokenDirectory;
+pub(crate) use start::Updater;
 pub(crate) use updater::run as keep;
 
 /// A token, and when it ends on the clock that counts since the machine was started.
@@ -49,10 +48,9 @@ impl Obtained {
 
 /// Becomes the command. Returns only if that fails.
 pub(crate) fn run(
-    socket: &Path,
     options: &Exec,
     tokens: &[Obtained],
-    runtime: Option<&Runtime>,
+    updater: Option<Updater>,
 ) -> Result<(), Failure> {
     let Some((program, arguments)) = options.command.split_first() else {
         return Err(Failure::usage(
@@ -84,8 +82,8 @@ pub(crate) fn run(
             Place::File => {}
         }
     }
-    if let Some(runtime) = runtime {
-        let directory = in_files(socket, options, tokens, runtime)?;
+    if let Some(updater) = updater {
+        let directory = updater.give(options, tokens)?;
         for (account, variable) in &options.tokens {
             command.env(variable, directory.path_of(account));
         }
@@ -103,37 +101,6 @@ fn of_variable<'t>(variable: &str, secret: &'t str) -> Result<&'t str, Failure> 
             format!("the token for {variable} has a zero byte, which no variable can hold"),
             "use --fd, and check what the provider sends",
         )),
-    }
-}
-
-/// A updater, and files with the tokens, which it writes.
-fn in_files(
-    socket: &Path,
-    options: &Exec,
-    tokens: &[Obtained],
-    runtime: &Runtime,
-) -> Result<TokenDirectory, Failure> {
-    let directory = runtime.make()?;
-    let mut keep = Keep {
-        starts_another: true,
-        directory: directory.path().to_owned(),
-        accounts: Vec::new(),
-        min_validity: options.min_validity,
-    };
-    let mut secrets = Vec::new();
-    for ((account, _), obtained) in options.tokens.iter().zip(tokens) {
-        // An account may have two variables, and has one file.
-        if !keep.accounts.iter().any(|(other, _)| other == account) {
-            keep.accounts.push((account.clone(), obtained.ends));
-            secrets.push(obtained.secret());
-        }
-    }
-    match start::updater(socket, &keep, &secrets) {
-        Ok(()) => Ok(directory),
-        Err(failure) => {
-            directory.remove();
-            Err(failure)
-        }
     }
 }
 

@@ -51,14 +51,15 @@ pub fn exec() -> anyhow::Result<Vec<Figure>> {
         arguments.extend([Path::new("ads"), Path::new("--"), program]);
         run(&stand.site.binaries().tokenctl, &arguments)
     };
-    let mut all = <[Times; 3]>::default();
+    let mut all = <[Times; 4]>::default();
     for _ in 0..ROUNDS {
-        let [nothing, in_variable, in_file] = &mut all;
+        let [nothing, in_variable, in_memory, in_file] = &mut all;
         nothing.add(run(program, &[])?);
         in_variable.add(started(&[])?);
+        in_memory.add(started(&["--fd"])?);
         in_file.add(started(&["--file"])?);
     }
-    let [nothing, in_variable, in_file] = all.map(|times| times.quantile(0.5));
+    let [nothing, in_variable, in_memory, in_file] = all.map(|times| times.quantile(0.5));
     stand.daemon.terminate()?;
     let figure = |what, found: f64| Figure {
         what,
@@ -69,6 +70,7 @@ pub fn exec() -> anyhow::Result<Vec<Figure>> {
     };
     Ok(vec![
         figure("tokenctl exec, added to a command's start", in_variable),
+        figure("tokenctl exec --fd, added to a command's start", in_memory),
         figure("tokenctl exec --file, added to a command's start", in_file),
     ])
 }

@@ -1,91 +1,103 @@
 //! The command line of the updater of `exec --file`, which no person types.
 //!
-//! Owns the words between the processes of one tokenctl. None of them is secret: every user of the machine can read them.
+//! Owns the words between the processes of one tokenctl. None of them is secret: every user of the machine can read them. Clap does not
+//! know this command: to build its grammar would take a part of the time that the command waits for its files.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PathBufValueParser;
-use clap::{Arg, ArgMatches};
 use tokend_client::AccountName;
-
-use super::options::{duration, duration_arg, flag};
-use crate::failure::Failure;
 
 /// The files that are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Keep {
-    /// Whether this process only starts the updater, so that it is no child of the command.
-    pub(crate) starts_another: bool,
     pub(crate) directory: PathBuf,
-    /// Each account, and when its first token ends, on the clock that counts since the machine was started.
-    pub(crate) accounts: Vec<(AccountName, Option<Duration>)>,
+    pub(crate) accounts: Vec<AccountName>,
     pub(crate) min_validity: Option<Duration>,
 }
 
 /// The name of the command.
-pub(crate) const KEEP: &str = "keep-files";
-/// The flag of the process that only starts the updater.
-pub(crate) const START: &str = "--start";
+const KEEP: &str = "keep-files";
+const SOCKET: &str = "--socket";
+const MIN_VALIDITY: &str = "--min-validity-ms=";
 
 impl Keep {
     /// The words of this, without the socket.
-    pub(crate) fn words(&self) -> Vec<std::ffi::OsString> {
+    pub(crate) fn words(&self) -> Vec<OsString> {
         let mut words = vec![KEEP.into()];
-        if self.starts_another {
-            words.push(START.into());
-        }
         if let Some(shortest) = self.min_validity {
-            words.push(format!("--min-validity={}ms", shortest.as_millis()).into());
+            words.push(format!("{MIN_VALIDITY}{}", shortest.as_millis()).into());
         }
         words.push(self.directory.clone().into());
-        words.extend(self.accounts.iter().map(|(account, ends)| match ends {
-            Some(ends) => format!("{account}={}", ends.as_millis()).into(),
-            None => account.as_str().into(),
-        }));
+        words.extend(self.accounts.iter().map(|account| account.as_str().into()));
         words
+    }
+
+    /// The socket, and what is kept, if these words, with the name of the program, say it.
+    pub(super) fn read(words: &[OsString]) -> Option<(PathBuf, Self)> {
+        let (socket, words) = match words {
+            [_, option, socket, name, words @ ..] if option == SOCKET && name == KEEP => {
+                (socket, words)
+            }
+            _ => return None,
+        };
+        let first = words.first().and_then(|word| word.to_str());
+        let shortest = first.and_then(|word| word.strip_prefix(MIN_VALIDITY));
+        let (min_validity, words) = match shortest {
+            Some(ms) => {
+                let shortest = Duration::from_millis(ms.parse().ok()?);
+                (Some(shortest), words.split_first()?.1)
+            }
+            None => (None, words),
+        };
+        let (directory, words) = words.split_first()?;
+        let accounts = words.iter().map(|word| word.to_str()?.parse().ok());
+        let keep = Self {
+            directory: directory.into(),
+            accounts: accounts.collect::<Option<_>>()?,
+            min_validity,
+        };
+        (!keep.accounts.is_empty()).then(|| (socket.into(), keep))
     }
 }
 
-pub(super) fn grammar(command: clap::Command) -> clap::Command {
-    let directory = Arg::new("directory")
-        .required(true)
-        .value_parser(PathBufValueParser::new());
-    let accounts = Arg::new("accounts").num_args(1..).required(true);
-    command.args([
-        flag("start", "Start the updater and end"),
-        duration_arg("min-validity", "How long each token must still live"),
-        directory,
-        accounts,
-    ])
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-pub(super) fn read(matches: &ArgMatches) -> Result<Keep, Failure> {
-    let words = matches.get_many::<String>("accounts").into_iter().flatten();
-    let directory = matches.get_one::<PathBuf>("directory").cloned();
-    Ok(Keep {
-        starts_another: matches.get_flag("start"),
-        directory: directory.unwrap_or_default(),
-        accounts: words
-            .map(|word| read_account(word))
-            .collect::<Result<_, _>>()?,
-        min_validity: duration(matches, "min-validity")?,
-    })
-}
-
-fn read_account(word: &str) -> Result<(AccountName, Option<Duration>), Failure> {
-    let wrong = || {
-        Failure::usage(
-            "an account of the updater is wrong",
-            "use tokenctl exec --file, which starts it",
-        )
-    };
-    let (account, ends) = match word.split_once('=') {
-        Some((account, ms)) => (
-            account,
-            Some(Duration::from_millis(ms.parse().map_err(|_| wrong())?)),
-        ),
-        None => (word, None),
-    };
-    Ok((account.parse().map_err(|_| wrong())?, ends))
+    #[test]
+    fn the_words_say_what_they_were_made_of_and_nothing_else_is_taken_for_them() {
+        for min_validity in [None, Some(Duration::from_millis(90_500))] {
+            let keep = Keep {
+                directory: "/run/user/0/tokenctl-exec-0-1".into(),
+                accounts: vec!["ads".parse().unwrap(), "keep-files".parse().unwrap()],
+                min_validity,
+            };
+            let before = ["tokenctl", "--socket", "keep-files"].map(OsString::from);
+            let words = [before.to_vec(), keep.words()].concat();
+            assert_eq!(Keep::read(&words), Some(("keep-files".into(), keep)));
+            for fewer in 0..words.len() - 1 {
+                let (fewer, _) = words.split_at(fewer);
+                assert_eq!(Keep::read(fewer), None, "{fewer:?}");
+            }
+        }
+        let others: [&[&str]; 4] = [
+            &["keep-files", "/dir", "ads"],
+            &["--socket", "/s", "keep-files", "/dir", "no account"],
+            &[
+                "--socket",
+                "/s",
+                "keep-files",
+                "--min-validity-ms=x",
+                "/dir",
+                "ads",
+            ],
+            &["--socket", "/s", "get", "/dir", "ads"],
+        ];
+        for words in others {
+            let words: Vec<OsString> = ["tokenctl"].iter().chain(words).map(Into::into).collect();
+            assert_eq!(Keep::read(&words), None, "{words:?}");
+        }
+    }
 }

@@ -1,20 +1,24 @@
 //! Starting the updater of files, in the process that becomes the command.
 //!
-//! Owns how the updater comes to be apart from the command: a process between the two starts it and ends, so it is no child of the command,
-//! which may wait for all of its children. It is there before the command is and before any file has a token, so that no token is ever
-//! without somebody who removes it. Must never put a token among arguments.
+//! Owns how the updater comes to be apart from the command: the process that is started leaves a copy of itself and ends, so the updater is no
+//! child of the command, which may wait for all of its children. It is started before the tokens are asked for, so that it gets ready
+//! meanwhile, and it is there before the command is and before any file has a token, so that no token is ever without somebody who removes
+//! it. Must never put a token among arguments.
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{PidfdFlags, child_subreaper, getpid, pidfd_open, set_child_subreaper};
+use tokend_client::AccountName;
 
-use super::handover;
-use crate::arguments::Keep;
+use super::runtime::{Runtime, TokenDirectory};
+use super::{Obtained, handover};
+use crate::arguments::{Exec, Keep};
 use crate::failure::{Exit, Failure};
 
 /// This program, even if another release was installed meanwhile.
@@ -23,82 +27,159 @@ const SELF: &str = "/proc/self/exe";
 /// What an updater says when the files are there.
 pub(super) const READY: u8 = b'r';
 
-/// Starts the updater, which has these tokens, and returns once the files are there and nothing that is sent to the command can end it.
-pub(super) fn updater(socket: &Path, keep: &Keep, secrets: &[&str]) -> Result<(), Failure> {
-    let failed = |exit, why: &str| {
-        Err(Failure::new(
-            exit,
-            format!("the process that keeps the files fresh did not begin: {why}"),
-            "see the line above if there is one; /proc must be mounted; or use --fd",
-        ))
-    };
-    // It would be a child of the command after all, and the kernel would end it together with the command, before it removes the files.
-    if getpid().is_init() {
-        return Err(Failure::new(
-            Exit::Config,
-            "--file cannot be used by the first process of a container or of the system",
-            "start it below an init, as `docker run --init` does; or use --fd",
-        ));
-    }
-    match start(socket, keep, secrets) {
-        Ok(true) => Ok(()),
-        Ok(false) => failed(Exit::Io, "it ended"),
-        Err(error) => failed(Exit::TryLater, &error.to_string()),
-    }
+/// An updater that has no token yet. If it never gets one, it ends without a word.
+pub(crate) struct Updater {
+    accounts: Vec<AccountName>,
+    /// Until the files are there.
+    directory: Option<TokenDirectory>,
+    beside: Beside,
 }
 
-fn start(socket: &Path, keep: &Keep, secrets: &[&str]) -> io::Result<bool> {
-    let (mut ours, theirs) = UnixStream::pair()?;
-    // Taken of this process while it lives, so that the updater cannot take another of the same number for it.
-    let command = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let mut starter = Command::new(SELF);
-    starter
-        .arg0("tokenctl")
-        .arg("--socket")
-        .arg(std::path::absolute(socket)?)
-        .args(keep.words())
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::from(command));
-    // The updater must not come back to this process when the one between has ended.
-    let adopts = child_subreaper().unwrap_or_default();
-    if adopts.is_some() {
-        set_child_subreaper(None)?;
-    }
-    let mut starting = starter.spawn()?;
-    // This has the other end.
-    drop(starter);
-    // If this process ignores the end of its children, there is nothing to wait for.
-    drop(starting.wait());
-    if adopts.is_some() {
-        set_child_subreaper(adopts)?;
-    }
-    let mut said = [0];
-    match handover::send(secrets, &ours).and_then(|()| ours.read(&mut said)) {
-        Ok(count) => Ok(count == 1 && said == [READY]),
-        // It has ended.
-        Err(error)
-            if [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()) =>
-        {
-            Ok(false)
+impl Updater {
+    /// Starts it.
+    pub(crate) fn start(runtime: &Runtime, socket: &Path, options: &Exec) -> Result<Self, Failure> {
+        // It would be a child of the command after all, and the kernel would end it together with the command, before it removes the files.
+        if getpid().is_init() {
+            return Err(Failure::new(
+                Exit::Config,
+                "--file cannot be used by the first process of a container or of the system",
+                "start it below an init, as `docker run --init` does; or use --fd",
+            ));
         }
-        Err(error) => Err(error),
+        let mut accounts = Vec::new();
+        for (account, _) in &options.tokens {
+            // An account may have two variables, and has one file.
+            if !accounts.contains(account) {
+                accounts.push(account.clone());
+            }
+        }
+        let directory = runtime.make()?;
+        let keep = Keep {
+            directory: directory.path().to_owned(),
+            accounts,
+            min_validity: options.min_validity,
+        };
+        match Beside::start(socket, keep.words()) {
+            Ok(beside) => Ok(Self {
+                accounts: keep.accounts,
+                directory: Some(directory),
+                beside,
+            }),
+            Err(error) => {
+                directory.remove();
+                Err(not_begun(Exit::TryLater, &error.to_string()))
+            }
+        }
+    }
+
+    /// Gives it the first tokens, and returns once the files are there and nothing that is sent to the command can end it.
+    pub(super) fn give(
+        mut self,
+        options: &Exec,
+        tokens: &[Obtained],
+    ) -> Result<TokenDirectory, Failure> {
+        let first = |account: &AccountName| {
+            let mut all = options.tokens.iter().zip(tokens);
+            let found = all.find(|((of, _), _)| of == account);
+            found.map(|(_, obtained)| (obtained.secret(), obtained.ends))
+        };
+        let tokens: Vec<_> = self.accounts.iter().filter_map(first).collect();
+        let given = self.beside.talk(|mut conversation| {
+            let mut said = [0];
+            handover::send(&tokens, conversation)?;
+            Ok(conversation.read(&mut said)? == 1 && said == [READY])
+        });
+        match (given, self.directory.take()) {
+            (Ok(Some(true)), Some(directory)) => Ok(directory),
+            (given, directory) => {
+                self.directory = directory;
+                Err(match given {
+                    Ok(_) => not_begun(Exit::Io, "it ended"),
+                    Err(error) => not_begun(Exit::TryLater, &error.to_string()),
+                })
+            }
+        }
     }
 }
 
-/// In the process between: starts the updater, and does not wait for it.
-pub(super) fn another(socket: &Path, keep: &Keep) -> Result<(), Failure> {
-    let started = Command::new(SELF)
-        .arg0("tokenctl")
-        .arg("--socket")
-        .arg(socket)
-        .args(keep.words())
-        .spawn();
-    started.map(drop).map_err(|error| {
-        Failure::new(
-            Exit::TryLater,
-            format!("the process that keeps the files fresh cannot be started: {error}"),
-            "free memory or processes, or use --fd",
-        )
-    })
+impl Drop for Updater {
+    fn drop(&mut self) {
+        if let Some(directory) = self.directory.take() {
+            directory.remove();
+        }
+    }
+}
+
+fn not_begun(exit: Exit, why: &str) -> Failure {
+    Failure::new(
+        exit,
+        format!("the process that keeps the files fresh did not begin: {why}"),
+        "see the line above if there is one; /proc must be mounted; or use --fd",
+    )
+}
+
+/// A process of tokenctl that comes to be beside this one.
+struct Beside {
+    conversation: UnixStream,
+    /// What was started, which ends by itself as soon as its copy is there.
+    between: Option<Child>,
+}
+
+impl Beside {
+    /// Starts it, with a conversation as its standard input and this process as its standard output.
+    fn start(socket: &Path, words: Vec<OsString>) -> io::Result<Self> {
+        let (conversation, theirs) = UnixStream::pair()?;
+        // Taken of this process while it lives, so that the other cannot take another of the same number for it.
+        let this = pidfd_open(getpid(), PidfdFlags::empty())?;
+        let mut starter = Command::new(SELF);
+        starter
+            .arg0("tokenctl")
+            .arg("--socket")
+            .arg(std::path::absolute(socket)?)
+            .args(words)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(this));
+        // The copy must not come to this process when its parent has ended.
+        let adopts = child_subreaper().unwrap_or_default();
+        if adopts.is_some() {
+            set_child_subreaper(None)?;
+        }
+        let mut beside = Self {
+            conversation,
+            between: Some(starter.spawn()?),
+        };
+        if adopts.is_some() {
+            beside.wait();
+            set_child_subreaper(adopts)?;
+        }
+        Ok(beside)
+    }
+
+    /// Talks to it; `None` if it ended meanwhile.
+    fn talk<T>(
+        &mut self,
+        talk: impl FnOnce(&UnixStream) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let talked = talk(&self.conversation);
+        self.wait();
+        match talked {
+            Ok(said) => Ok(Some(said)),
+            // It has ended.
+            Err(error)
+                if [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The command must not find a child that it did not start.
+    fn wait(&mut self) {
+        if let Some(mut between) = self.between.take() {
+            // If this process ignores the end of its children, there is nothing to wait for.
+            drop(between.wait());
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! Standard output is the command's process here and nothing is ever printed there.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::setsid;
 use rustix::stdio::dup2_stdin;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tokend_client::{ClientError, FaultCode, SocketPath, WatchOptions};
@@ -47,14 +46,11 @@ enum Happened {
 }
 
 /// Keeps the files until the command has ended.
-pub(crate) fn run(socket: Option<&Path>, mut options: Keep) -> Result<(), Failure> {
+pub(crate) fn run(socket: Option<&Path>, options: Keep) -> Result<(), Failure> {
     let socket = SocketPath::find(socket)?;
-    if options.starts_another {
-        options.starts_another = false;
-        return start::another(socket.as_path(), &options);
-    }
-    let directory = match begin(&options) {
-        Ok(directory) => directory,
+    let Begun { directory, ends } = match begin(&options) {
+        Ok(Some(begun)) => begun,
+        Ok(None) => return Ok(()),
         Err(failure) => {
             // Before the process that waits for this one learns that it has ended.
             failure.report(clock::now());
@@ -65,7 +61,7 @@ pub(crate) fn run(socket: Option<&Path>, mut options: Keep) -> Result<(), Failur
     let mut files = Vec::new();
     let notes = Notes::start();
     let watching = watch_command(sender.clone());
-    for (at, (account, ends)) in options.accounts.into_iter().enumerate() {
+    for (at, (account, ends)) in options.accounts.into_iter().zip(ends).enumerate() {
         let mut demand = WatchOptions::new(account.clone());
         demand.min_validity = options.min_validity;
         files.push(KeptFile::new(&directory, account, ends, notes.clone()));
@@ -80,8 +76,16 @@ pub(crate) fn run(socket: Option<&Path>, mut options: Keep) -> Result<(), Failur
     Ok(())
 }
 
-/// Becomes independent of the command, holds the directory, writes the files, and says that they are there.
-fn begin(options: &Keep) -> Result<TokenDirectory, Failure> {
+/// Files that are there.
+struct Begun {
+    directory: TokenDirectory,
+    /// When the token of each ends.
+    ends: Vec<Option<Duration>>,
+}
+
+/// Becomes independent of the command, holds the directory, writes the files, and says that they are there; `None` if there is no token to
+/// keep.
+fn begin(options: &Keep) -> Result<Option<Begun>, Failure> {
     let failed = |error: io::Error| {
         Failure::new(
             Exit::Io,
@@ -90,15 +94,23 @@ fn begin(options: &Keep) -> Result<TokenDirectory, Failure> {
         )
     };
     settle().map_err(failed)?;
-    let directory = TokenDirectory::hold(options.directory.clone()).map_err(failed)?;
-    let written = handover::take(options.accounts.len(), io::stdin())
-        .map_err(failed)
-        .and_then(|secrets| {
-            let mut all = options.accounts.iter().zip(&secrets);
-            all.try_for_each(|((account, _), secret)| directory.file_of(account).write(secret))
-        });
-    match written.and_then(|()| answer().map_err(failed)) {
-        Ok(()) => Ok(directory),
+    let directory = TokenDirectory::hold(options.directory.clone());
+    let first = handover::take(options.accounts.len(), io::stdin());
+    let (directory, first) = match (directory, first) {
+        // The command is not started after all, or what was to become it was killed.
+        (directory, Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+            drop(directory.map(TokenDirectory::remove));
+            return Ok(None);
+        }
+        (directory, first) => (directory.map_err(failed)?, first),
+    };
+    let written = first.map_err(failed).and_then(|first| {
+        let mut all = options.accounts.iter().zip(&first);
+        all.try_for_each(|(account, (secret, _))| directory.file_of(account).write(secret))?;
+        Ok(first.iter().map(|(_, ends)| *ends).collect())
+    });
+    match written.and_then(|ends| answer().map(|()| ends).map_err(failed)) {
+        Ok(ends) => Ok(Some(Begun { directory, ends })),
         Err(failure) => {
             directory.remove();
             Err(failure)
@@ -108,12 +120,13 @@ fn begin(options: &Keep) -> Result<TokenDirectory, Failure> {
 
 fn settle() -> io::Result<()> {
     close_inherited()?;
-    setsid()?;
+    // The process that was started ends here, and a copy of it goes on in a session of its own and in the root directory: the command's directory
+    // may be on something that is to be unmounted. No thread was started before this, so the copy has all there is.
+    nix::unistd::daemon(false, true)?;
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
-    // The command's directory may be on something that is to be unmounted.
-    std::env::set_current_dir("/")
+    Ok(())
 }
 
 /// Standard input is where the tokens came from, and where the answer goes.
