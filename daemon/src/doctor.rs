@@ -337,7 +337,7 @@ fn sink(line: SinkLine) -> Finding {
         Some(why) => problem(
             Topic::Sink,
             format!("sink {sink} of user {uid} cannot keep {path} fresh: {why}"),
-            "correct it there; the sink tries again by itself, and its own log says more",
+            "correct it there, or give the account a token; the sink tries again by itself, and its own log says more",
         ),
     }
 }

@@ -193,10 +193,11 @@ Its configuration is NAME.toml in $XDG_CONFIG_HOME/tokend/sinks.d or /etc/tokend
   wlcg          true: the file $XDG_RUNTIME_DIR/bt_uUID of WLCG's discovery, in place of path
   on_change     { command = [..] }, { reload = \"UNIT\" }, { signal = \"HUP\", unit = \"UNIT\" } or
                 { signal = \"HUP\", pid_file = \"PATH\" }: done as that user for each new token,
-                for at most 30 s
+                and once at the start, for at most 30 s
 
-It ends when the right to the token is taken away or the account is removed (77 or 78), and with a
-mistake in its configuration (78). The keys of each format are in tokenctl(1).
+It ends when the right to the token is taken away or the account is removed (77 or 78), with a
+mistake in its configuration (78), and if another sink keeps its file (75).
+The keys of each format are in tokenctl(1).
 
 Examples:
   tokenctl sink --check

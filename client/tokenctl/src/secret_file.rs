@@ -13,6 +13,7 @@ use std::process::Command;
 
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use crate::failure::{Exit, Failure};
 use crate::words;
@@ -128,6 +129,9 @@ impl SecretFile {
         let advice = match Errno::from_io_error(error) {
             Some(Errno::NOENT) => "make the directory, or name another",
             Some(Errno::NAMETOOLONG) => "name the file with fewer letters",
+            Some(Errno::PERM) if self.owner.is_some_and(|it| it.uid == geteuid().as_raw()) => {
+                "only a member of the group can give it a file: add the user to the group, in a unit with SupplementaryGroups="
+            }
             Some(Errno::PERM) if self.owner.is_some() => {
                 "only root can give a file to another user: leave out --owner, or run this as root"
             }
@@ -282,7 +286,7 @@ fn entry(database: &str, name: &str) -> Result<String, Failure> {
         Failure::new(
             Exit::Io,
             format!("getent cannot be run to look up a name: {error}"),
-            "use numbers with --owner",
+            "use the numbers of users and groups",
         )
     })?;
     match (asked.status.success(), String::from_utf8(asked.stdout)) {
@@ -301,7 +305,7 @@ fn field(entry: &str, at: usize) -> Result<u32, Failure> {
         Failure::new(
             Exit::Io,
             "getent printed no entry of a database",
-            "use numbers with --owner",
+            "use the numbers of users and groups",
         )
     })
 }
@@ -338,6 +342,19 @@ mod tests {
         hidden.create(fill).unwrap_err();
         drop(hidden);
         assert_eq!(names(folder.path()), ["token"]);
+    }
+
+    #[test]
+    fn a_group_that_the_user_is_not_in_has_its_own_advice() {
+        let refused = io::Error::from(Errno::PERM);
+        let advice = |uid| {
+            let owner = Owner { uid, gid: Some(4) };
+            let file = SecretFile::new(PathBuf::from("/a/token"), 0o640, Some(owner));
+            file.failure("written", &refused).in_one_line()
+        };
+        let me = geteuid().as_raw();
+        assert!(advice(me).contains("SupplementaryGroups="));
+        assert!(advice(me + 1).contains("--owner"));
     }
 
     #[test]

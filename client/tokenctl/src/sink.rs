@@ -2,11 +2,12 @@
 //!
 //! Owns how long it goes on: until the daemon says that it is over, or a signal. It runs as the user whose program reads the file, so
 //! the daemon needs no right to write anywhere for it. A sink that is stopped takes its file along; one that is started anew for a restart
-//! leaves it to its successor.
+//! leaves it to its successor, if that will keep the same file.
 
 mod act;
 mod content;
 mod directories;
+mod hold;
 mod kept_file;
 mod on_change;
 mod place;
@@ -17,6 +18,7 @@ use std::io::stderr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::geteuid;
 use sd_notify::NotifyState;
@@ -34,18 +36,29 @@ use crate::notes::Notes;
 use crate::output;
 use kept_file::KeptFile;
 use on_change::Runner;
-use place::Holder;
+use place::{Holder, shown};
 use settings::Settings;
 
 /// After so many failed attempts to reach the daemon it is said: six take about three seconds, and a restart less.
 const MANY: u32 = 6;
+/// How long is waited for what can be heard already, and how much of it comes before the file is looked after again.
+const SOON: Duration = Duration::from_millis(1);
+const MOST_AT_ONCE: usize = 64;
 
 pub(crate) fn run(socket: Option<&Path>, options: &Sink) -> Result<(), Failure> {
     if options.check {
         return check(&options.choice);
     }
-    let settings = settings_of(&options.choice)?;
-    Running::start(settings)?.keep(&SocketPath::find(socket)?)
+    let mut diagnostics = Diagnostics::default();
+    let settings = settings_of(&options.choice, &mut diagnostics)?;
+    if !diagnostics.is_empty() {
+        // Nobody looks after what was written before the mistake was made.
+        clear(&options.choice);
+    }
+    refuse(diagnostics)?;
+    let settings = settings
+        .ok_or_else(|| Failure::usage("the sink is missing", "name it: tokenctl sink NAME"))?;
+    Running::start(settings, options.choice.clone())?.keep(&SocketPath::find(socket)?)
 }
 
 /// Reads the sinks that are meant, and says what is wrong with them.
@@ -66,15 +79,25 @@ fn check(choice: &SinkChoice) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The one sink that is meant, whose configuration is without a mistake.
-fn settings_of(choice: &SinkChoice) -> Result<Settings, Failure> {
-    let mut diagnostics = Diagnostics::default();
+/// The one sink that is meant, unless there are mistakes.
+fn settings_of(
+    choice: &SinkChoice,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<Settings>, Failure> {
     let holder = Holder::User(geteuid().as_raw());
-    let mut found = directories::read(choice, holder, &mut diagnostics)?;
-    refuse(diagnostics)?;
-    found
-        .pop()
-        .ok_or_else(|| Failure::usage("the sink is missing", "name it: tokenctl sink NAME"))
+    let mut found = directories::read(choice, holder, diagnostics)?;
+    Ok(found.pop().filter(|_| diagnostics.is_empty()))
+}
+
+/// Removes what a killed sink of this configuration left, as far as the configuration says where that is.
+fn clear(choice: &SinkChoice) {
+    let Some((name, path)) = directories::place_of(choice) else {
+        return;
+    };
+    if kept_file::clear(&path, name.as_str()) {
+        let path = shown(&path);
+        output::note(&format!("{path}, which an earlier start left, is removed"));
+    }
 }
 
 fn refuse(diagnostics: Diagnostics) -> Result<(), Failure> {
@@ -104,7 +127,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(settings: Settings) -> Result<Self, Failure> {
+    fn start(settings: Settings, choice: SinkChoice) -> Result<Self, Failure> {
         let notes = Notes::start();
         let mut demand = WatchOptions::new(settings.account.clone());
         demand.min_validity = settings.min_validity;
@@ -117,9 +140,10 @@ impl Running {
             instance()?,
             settings.file.path().display().to_string(),
         );
-        let file = KeptFile::new(settings, runner, clock::since_boot());
+        let path = settings.file.path().to_owned();
+        let file = KeptFile::new(settings, runner, clock::since_boot())?;
         let file = Arc::new(Mutex::new(file));
-        end_with_signals(Arc::clone(&file))?;
+        end_with_signals(Arc::clone(&file), move || has_successor(&choice, &path))?;
         Ok(Self {
             demand,
             name,
@@ -136,61 +160,65 @@ impl Running {
     fn keep(mut self, socket: &SocketPath) -> Result<(), Failure> {
         let mut watch = LastingWatch::later(socket.clone(), self.demand.clone());
         loop {
-            let wait = {
-                let mut file = lock(&self.file);
-                file.pass(clock::since_boot());
-                file.wait(clock::since_boot())
-            };
             self.tell_problem();
             watch.report(self.report.clone());
-            match watch.next_within(wait) {
-                Ok(None) => {}
-                Ok(Some(Heard::Event(event))) => self.heard(&event),
-                Ok(Some(Heard::Away(error))) => self.away(&error),
-                // The provider gives no token that lives so long, and a shorter one is better than none.
-                Err(ClientError::Fault(fault))
-                    if fault.code == FaultCode::ValidityUnattainable
-                        && self.demand.min_validity.take().is_some() =>
-                {
-                    self.note(&format!("{}; min_validity is not kept", fault.message));
-                    watch = LastingWatch::later(socket.clone(), self.demand.clone());
+            let mut wait = lock(&self.file).wait(clock::since_boot());
+            let mut has_token = false;
+            // All that can be heard comes first: what is written must not be over already.
+            for _ in 0..MOST_AT_ONCE {
+                match watch.next_within(wait) {
+                    Ok(None) => break,
+                    Ok(Some(Heard::Event(event))) => has_token = self.heard(&event),
+                    Ok(Some(Heard::Away(error))) => self.away(&error),
+                    // The provider gives no token that lives so long, and a shorter one is better than none.
+                    Err(ClientError::Fault(fault))
+                        if fault.code == FaultCode::ValidityUnattainable
+                            && self.demand.min_validity.take().is_some() =>
+                    {
+                        self.note(&format!("{}; min_validity is not kept", fault.message));
+                        watch = LastingWatch::later(socket.clone(), self.demand.clone());
+                    }
+                    Err(error) => {
+                        lock(&self.file).end();
+                        return Err(error.into());
+                    }
                 }
-                Err(error) => {
-                    lock(&self.file).end();
-                    return Err(error.into());
-                }
+                wait = SOON;
+            }
+            lock(&self.file).pass(clock::since_boot());
+            if has_token {
+                self.has_token();
             }
         }
     }
 
-    fn heard(&mut self, event: &WatchEvent) {
+    /// Returns whether there is a token now.
+    fn heard(&mut self, event: &WatchEvent) -> bool {
         self.attempts = 0;
         lock(&self.file).heard(event, clock::since_boot());
         match event {
             WatchEvent::Unavailable(fault) => {
-                let advice = fault.advice.iter().map(|it| format!("; {it}"));
-                let advice: String = advice.collect();
-                self.say(&format!(
-                    "no newer token at present: {}{advice}",
-                    fault.message
-                ));
+                self.say(&kept_file::unavailable(fault));
                 self.ready("no token at present");
+                false
             }
             WatchEvent::Retired => {
-                self.note("its token must not be used any more, and its file is gone until there is a newer one");
+                self.say(kept_file::RETIRED);
+                false
             }
-            _ => {
-                let is_fresh = lock(&self.file).is_fresh();
-                if is_fresh && !self.is_troubled && self.said.take().is_some() {
-                    self.note("its file has the newest token again");
-                }
-                self.ready(if is_fresh {
-                    "the file is fresh"
-                } else {
-                    "the file cannot be written"
-                });
-            }
+            _ => true,
         }
+    }
+
+    fn has_token(&mut self) {
+        let is_fresh = lock(&self.file).is_fresh();
+        if is_fresh && !self.is_troubled && self.said.take().is_some() {
+            self.note("its file has the newest token again");
+        }
+        self.ready(match is_fresh {
+            true => "the file is fresh",
+            false => "the file cannot be written",
+        });
     }
 
     fn away(&mut self, error: &ClientError) {
@@ -204,7 +232,7 @@ impl Running {
     fn tell_problem(&mut self) {
         let (problem, is_fresh) = {
             let file = lock(&self.file);
-            (file.problem(), file.is_fresh())
+            (file.problem(clock::since_boot()), file.is_fresh())
         };
         self.report.problem.clone_from(&problem);
         // What was wrong with on_change has been said by its thread.
@@ -245,9 +273,18 @@ impl Running {
     }
 }
 
+/// Whether a start after this one keeps the same file: the configuration may have changed since.
+fn has_successor(choice: &SinkChoice, path: &Path) -> bool {
+    let settings = settings_of(choice, &mut Diagnostics::default());
+    settings.is_ok_and(|it| it.is_some_and(|it| it.file.path() == path))
+}
+
 /// Ends with these signals as programs do, and takes the file along, but for the one that a restart sends. Nobody else looks at the file
 /// meanwhile.
-fn end_with_signals(file: Arc<Mutex<KeptFile>>) -> Result<(), Failure> {
+fn end_with_signals(
+    file: Arc<Mutex<KeptFile>>,
+    has_successor: impl Fn() -> bool + Send + 'static,
+) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         let what = format!("signals cannot be waited for: {error}");
         Failure::new(
@@ -260,8 +297,9 @@ fn end_with_signals(file: Arc<Mutex<KeptFile>>) -> Result<(), Failure> {
     let wait = move || {
         for signal in signals.forever() {
             let mut file = lock(&file);
-            if signal != SIGUSR1 {
-                file.end();
+            match signal == SIGUSR1 && has_successor() {
+                true => file.stop(),
+                false => file.end(),
             }
             // It ends the process.
             drop(emulate_default_handler(signal));

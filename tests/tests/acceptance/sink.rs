@@ -18,6 +18,7 @@ use tokend_provider_simulator::spec::Api;
 
 use crate::stage::{FAST, Stage, account};
 
+mod keepers;
 mod races;
 
 /// A sink called `feed` of the account `it`, until this is dropped.
@@ -49,8 +50,14 @@ impl Running {
     }
 
     fn begin(site: &Site, lines: &str) -> Self {
-        let configuration = configure(site, lines);
-        let errors = site.path().join("sink.err");
+        configure(site, lines);
+        Self::begin_as(site, "feed")
+    }
+
+    /// The sink of this name, whose configuration is written.
+    fn begin_as(site: &Site, name: &str) -> Self {
+        let configuration = site.path().join(format!("{name}.toml"));
+        let errors = site.path().join(format!("{name}.err"));
         let child = Command::new(&site.binaries().tokenctl)
             .arg("--socket")
             .arg(site.socket())
@@ -344,7 +351,7 @@ fn a_directory_taken_away_takes_the_token_along_and_one_that_is_back_has_it_agai
 }
 
 #[test]
-fn what_is_to_be_done_on_a_change_is_done_once_for_each_token() {
+fn what_is_to_be_done_on_a_change_is_done_once_for_each_token_and_by_each_start() {
     let stage = Stage::on_demand(Api::JwtApi);
     let _daemon = stage.site.start().unwrap();
     let log = stage.site.path().join("changes");
@@ -371,12 +378,13 @@ fn what_is_to_be_done_on_a_change_is_done_once_for_each_token() {
         log,
         format!("feed it {first} none\nfeed it {second} none\n")
     );
-    // The same token for a successor is no change.
-    running.signal(Signal::USR1);
+    // A successor does it for the same token too: the one before may have been killed before it did.
+    running.signal(Signal::KILL);
     let running = Running::begin(&stage.site, &lines(", token_in_environment = true"));
+    assert!(changes(3).ends_with(&format!("feed it {second} {second}\n")));
     let third = stage.reject("it", &second).line().unwrap();
     running.has(&third);
-    assert!(changes(3).ends_with(&format!("feed it {third} {third}\n")));
+    assert!(changes(4).ends_with(&format!("feed it {third} {third}\n")));
 }
 
 #[test]

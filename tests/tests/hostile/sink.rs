@@ -60,7 +60,7 @@ fn a_full_disk_leaves_the_token_before_and_is_reported() {
     says("No space left on device");
     assert_eq!(now().as_deref(), Some(&*first), "whole, until its own end");
     let names: Vec<_> = fs::read_dir(&out).unwrap().flatten().collect();
-    assert_eq!(names.len(), 2, "nothing half beside it: {names:?}");
+    assert_eq!(names.len(), 3, "a lock, and nothing half: {names:?}");
     drop(ballast);
     let what = "the newest token in the file";
     wait_until(what, PATIENCE, || now().as_deref() == Some(&*newest)).unwrap();

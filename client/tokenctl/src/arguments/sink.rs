@@ -18,7 +18,7 @@ pub(crate) struct Sink {
     pub(crate) check: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum SinkChoice {
     Named(AccountName),
     File(PathBuf),

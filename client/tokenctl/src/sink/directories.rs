@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokend_client::AccountName;
 use tokend_document::Diagnostics;
 
 use super::place::{Holder, shown};
@@ -66,6 +67,20 @@ pub(super) fn read(
             .for_each(|other| refuse_twice(&settings, other, diagnostics));
     }
     Ok(vec![settings])
+}
+
+/// The sink that is meant, and where its configuration says that its file is, though other things in it may be wrong.
+pub(super) fn place_of(choice: &SinkChoice) -> Option<(AccountName, PathBuf)> {
+    let path = match choice {
+        SinkChoice::File(path) => path.clone(),
+        SinkChoice::Named(name) => {
+            let file = format!("{name}.toml");
+            let all = places().into_iter().map(|it| it.join(&file));
+            all.into_iter().find(|it| it.exists())?
+        }
+        SinkChoice::All => return None,
+    };
+    settings::place_of(&path)
 }
 
 /// The user's own first.

@@ -2,20 +2,23 @@
 //!
 //! Owns when it is written and when it goes. A token is in the file only while it may be used: until its end, or until the daemon says that
 //! it is over. A file that was there at the start is kept only if the daemon says that it holds the current token. A file that cannot be
-//! written keeps the token before, until that one's end.
+//! written keeps the token before, until that one's end. What another sink keeps is never touched.
 
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::Stat;
 use rustix::process::{getegid, geteuid};
-use tokend_client::{Token, WatchEvent};
+use tokend_client::{Fault, Token, WatchEvent};
 use zeroize::Zeroizing;
 
+use super::hold::{Hold, NotHeld};
 use super::on_change::Runner;
-use super::place::{Holder, Place};
+use super::place::{Holder, Place, shown};
 use super::settings::Settings;
 use crate::clock;
+use crate::failure::{Exit, Failure};
 use crate::secret_file::SecretFile;
 
 /// How soon it is tried again to write a file, and how often it is looked whether it is still there.
@@ -24,7 +27,12 @@ const AGAIN: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(30);
 /// How long a file of an earlier sink may stay while the daemon says nothing.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
+/// How long there may be no file before that is a problem: after a refusal the next token is a matter of a second or two.
+const PAUSE: Duration = Duration::from_secs(3);
 
+pub(super) const RETIRED: &str =
+    "its token must not be used any more, and its file is gone until there is a newer one";
+const HELD_ADVICE: &str = "end that one, or give this sink a path of its own";
 const ENDED: &str = "its token has ended, and its file is gone until there is a newer one";
 
 /// A token, and when it ends on the clock that counts since the machine was started.
@@ -43,6 +51,7 @@ struct Written {
 
 pub(super) struct KeptFile {
     settings: Settings,
+    hold: Option<Hold>,
     runner: Option<Runner>,
     /// The token that belongs into the file.
     current: Option<Current>,
@@ -51,29 +60,47 @@ pub(super) struct KeptFile {
     unconfirmed: Option<Duration>,
     /// Where a file is that could not be removed.
     lingering: Vec<Place>,
-    /// When it is tried again to write the file.
+    /// When the file is to be written, for the first time or again.
     again: Option<Duration>,
     /// Why the file is not as it should be.
     problem: Option<String>,
+    /// Why there is no token for the file, and from when on that is a problem.
+    absent: Option<(String, Duration)>,
 }
 
 impl KeptFile {
-    pub(super) fn new(settings: Settings, runner: Option<Runner>, now: Duration) -> Self {
-        let place = Place::open(settings.file.path(), me());
-        if let Ok(place) = &place {
-            place.clean(clock::now().as_second());
-        }
-        let is_there = place.is_ok_and(|it| it.stat().is_some());
-        Self {
+    /// # Errors
+    /// If another sink keeps the file.
+    pub(super) fn new(
+        settings: Settings,
+        runner: Option<Runner>,
+        now: Duration,
+    ) -> Result<Self, Failure> {
+        let mut kept = Self {
             settings,
+            hold: None,
             runner,
             current: None,
             written: None,
-            unconfirmed: is_there.then(|| now.saturating_add(UNCONFIRMED)),
+            unconfirmed: None,
             lingering: Vec::new(),
             again: None,
             problem: None,
+            absent: None,
+        };
+        // A place that is none is reported with the first token.
+        if let Ok(place) = Place::open(kept.settings.file.path(), me()) {
+            if let Err(NotHeld::ByOther(who)) = kept.hold(&place) {
+                return Err(Failure::new(
+                    Exit::TryLater,
+                    held_by(&kept.settings, &who),
+                    HELD_ADVICE,
+                ));
+            }
+            place.clean(clock::now().as_second());
+            kept.unconfirmed = place.stat().map(|_| now.saturating_add(UNCONFIRMED));
         }
+        Ok(kept)
     }
 
     /// How long until [`KeptFile::pass`] has something to do.
@@ -81,10 +108,10 @@ impl KeptFile {
         let is_there = self.written.is_some() || !self.lingering.is_empty();
         let check = is_there.then(|| now.saturating_add(AGAIN));
         let ends = self.written.as_ref().and_then(|it| it.ends);
-        let due = [check, ends, self.again, self.unconfirmed]
-            .into_iter()
-            .flatten()
-            .min();
+        let absent = self.absent.as_ref().map(|(_, from)| *from);
+        let absent = absent.filter(|from| *from > now);
+        let due = [check, ends, self.again, self.unconfirmed, absent];
+        let due = due.into_iter().flatten().min();
         let is_busy = self.runner.as_ref().is_some_and(|it| it.state().0);
         let soon = is_busy.then_some(Duration::from_millis(200));
         let wait = due.map_or(REST, |due| due.saturating_sub(now));
@@ -92,9 +119,14 @@ impl KeptFile {
     }
 
     /// What is wrong at present, for people.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(super) fn problem(&self, now: Duration) -> Option<String> {
+        let is_absent = |(_, from): &&(String, Duration)| self.written.is_none() && *from <= now;
+        let absent = || self.absent.as_ref().filter(is_absent);
         let of_runner = || self.runner.as_ref().and_then(|it| it.state().1);
-        self.problem.clone().or_else(of_runner)
+        let problem = self.problem.clone();
+        problem
+            .or_else(|| absent().map(|(why, _)| why.clone()))
+            .or_else(of_runner)
     }
 
     /// Whether the newest token is in the file.
@@ -114,7 +146,7 @@ impl KeptFile {
         }
         if self.written.as_ref().is_some_and(|it| has_ended(it.ends)) {
             self.remove();
-            self.problem.get_or_insert_with(|| ENDED.to_owned());
+            self.absent.get_or_insert_with(|| (ENDED.to_owned(), now));
         }
         if self.current.as_ref().is_some_and(|it| has_ended(it.ends)) {
             self.current = None;
@@ -133,22 +165,30 @@ impl KeptFile {
             WatchEvent::Token(token) => {
                 let ends = token.remaining.map(|left| now.saturating_add(left));
                 let token = token.clone();
+                self.absent = None;
                 let is_same = (self.current.as_ref())
                     .is_some_and(|it| it.token.access_token == token.access_token);
                 self.current = Some(Current { token, ends });
                 match &mut self.written {
                     // Once more, as after a restart of the daemon.
                     Some(written) if is_same && self.again.is_none() => written.ends = ends,
-                    _ => self.put(now),
+                    // Not at once: what is heard next may take it back.
+                    _ => self.again = Some(now),
                 }
             }
             WatchEvent::Retired => {
                 self.current = None;
                 (self.again, self.problem) = (None, None);
+                self.absent = Some((RETIRED.to_owned(), now.saturating_add(PAUSE)));
                 self.remove();
             }
-            // The file that was found at the start does not hold the current token: there is none.
-            WatchEvent::Unavailable(_) if self.unconfirmed.is_some() => self.remove(),
+            WatchEvent::Unavailable(fault) => {
+                self.absent = Some((unavailable(fault), now));
+                // The file that was found at the start does not hold the current token: there is none.
+                if self.unconfirmed.is_some() {
+                    self.remove();
+                }
+            }
             _ => {}
         }
     }
@@ -157,6 +197,46 @@ impl KeptFile {
     pub(super) fn end(&mut self) {
         self.current = None;
         self.remove();
+        if let Some(hold) = self.hold.take() {
+            hold.end();
+        }
+        self.stop();
+    }
+
+    /// What is being done about a change ends, and nothing is done any more.
+    pub(super) fn stop(&self) {
+        if let Some(runner) = &self.runner {
+            runner.end();
+        }
+    }
+
+    /// Makes sure that no other sink keeps the file in this place.
+    fn hold(&mut self, place: &Place) -> Result<(), NotHeld> {
+        if self.hold.as_ref().is_some_and(|it| it.is_of(place)) {
+            return Ok(());
+        }
+        let next = Hold::take(place, self.settings.name.as_str())?;
+        if let Some(before) = self.hold.replace(next) {
+            before.end();
+        }
+        Ok(())
+    }
+
+    /// Where the file belongs, if no other sink keeps it.
+    fn place(&mut self) -> Result<Place, String> {
+        let path = self.settings.file.path();
+        let place = Place::open(path, me()).map_err(|unfit| unfit.in_one_line())?;
+        self.hold(&place).map_err(|not_held| match not_held {
+            NotHeld::ByOther(who) => {
+                let why = held_by(&self.settings, &who);
+                format!("{why}; {HELD_ADVICE}")
+            }
+            NotHeld::Failed(error) => {
+                let failure = self.settings.file.failure("locked", &error.into());
+                failure.in_one_line()
+            }
+        })?;
+        Ok(place)
     }
 
     /// Brings the token into the file.
@@ -164,16 +244,16 @@ impl KeptFile {
         let Some(Current { token, ends }) = &self.current else {
             return;
         };
-        let ends = *ends;
-        let text = match self.settings.content.text(token) {
+        let (token, ends) = (token.clone(), *ends);
+        let text = match self.settings.content.text(&token) {
             Ok(text) => text,
             Err(failure) => return self.not_written(failure.in_one_line(), now),
         };
-        let file = &self.settings.file;
-        let place = match Place::open(file.path(), me()) {
+        let place = match self.place() {
             Ok(place) => place,
-            Err(unfit) => return self.not_written(unfit.in_one_line(), now),
+            Err(why) => return self.not_written(why, now),
         };
+        let file = &self.settings.file;
         // What cannot be replaced goes, if it is not known to be this token: so this is forgotten only after the write.
         let is_there = self.unconfirmed.is_some() && holds(&place, &text, file);
         if !is_there && let Err(error) = file.write_in(&place.directory, &place.name, &text) {
@@ -185,8 +265,9 @@ impl KeptFile {
         if let Some(before) = self.written.take().filter(|it| !it.place.is_beside(&place)) {
             let _failed = before.place.remove();
         }
-        if !is_there && let Some(runner) = &self.runner {
-            runner.changed(token);
+        // Also for what an earlier sink wrote: it may have ended before it did this.
+        if let Some(runner) = &self.runner {
+            runner.changed(&token);
         }
         self.written = place.stat().map(|it| Written {
             place,
@@ -219,6 +300,7 @@ impl KeptFile {
         self.unconfirmed = None;
         let written = self.written.take();
         let there = Place::open(self.settings.file.path(), me()).ok();
+        let there = there.filter(|it| !matches!(self.hold(it), Err(NotHeld::ByOther(_))));
         self.remove_at(
             written
                 .into_iter()
@@ -243,6 +325,34 @@ impl KeptFile {
     }
 }
 
+/// What people read while there is no newer token.
+pub(super) fn unavailable(fault: &Fault) -> String {
+    let advice = fault.advice.iter().map(|it| format!("; {it}"));
+    let advice: String = advice.collect();
+    format!("no newer token at present: {}{advice}", fault.message)
+}
+
+/// Removes what a sink with this path left behind when it was killed; `false` if there is no such file, or another sink keeps it.
+pub(super) fn clear(path: &Path, sink: &str) -> bool {
+    let Ok(place) = Place::open(path, me()) else {
+        return false;
+    };
+    let Ok(hold) = Hold::take_over(&place, sink) else {
+        return false;
+    };
+    let is_removed = place.stat().is_some() && place.remove().is_ok();
+    hold.end();
+    is_removed
+}
+
+fn held_by(settings: &Settings, who: &str) -> String {
+    let path = shown(settings.file.path());
+    match who {
+        "" => format!("{path} is kept by another sink"),
+        who => format!("{path} is kept by another sink ({who})"),
+    }
+}
+
 fn me() -> Holder {
     Holder::User(geteuid().as_raw())
 }
@@ -262,4 +372,81 @@ fn holds(place: &Place, text: &[u8], wanted: &SecretFile) -> bool {
             && it.st_gid == group
     };
     is_read && *found == *text && place.stat().is_some_and(is_wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokend_client::{FaultCode, SecretText};
+    use tokend_document::Diagnostics;
+
+    use super::super::settings;
+    use super::*;
+
+    fn token(secret: &str) -> WatchEvent {
+        WatchEvent::Token(Token::from(tokend_proto::Token {
+            access_token: SecretText::new(secret).unwrap(),
+            token_type: "Bearer".to_owned(),
+            expires_at_ms: None,
+            remaining_ms: None,
+            scope: None,
+            grant: 1,
+        }))
+    }
+
+    fn kept(folder: &Path) -> KeptFile {
+        let configuration = folder.join("feed.toml");
+        let path = folder.join("token");
+        let text = format!("account = \"ads\"\npath = \"{}\"\n", path.display());
+        fs::write(&configuration, text).unwrap();
+        let settings = settings::read(&configuration, me(), &mut Diagnostics::default());
+        KeptFile::new(settings.unwrap(), None, Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn a_token_that_was_taken_back_before_it_was_written_is_never_written() {
+        let top = tempfile::tempdir().unwrap();
+        let mut kept = kept(top.path());
+        let now = Duration::from_secs(1);
+        kept.heard(&token("over"), now);
+        kept.heard(&WatchEvent::Retired, now);
+        kept.pass(now);
+        assert!(!top.path().join("token").exists());
+        kept.heard(&token("first"), now);
+        kept.heard(&token("newest"), now);
+        assert_eq!(kept.wait(now), Duration::ZERO);
+        kept.pass(now);
+        assert!(kept.is_fresh());
+        assert_eq!(
+            fs::read_to_string(top.path().join("token")).unwrap(),
+            "newest"
+        );
+    }
+
+    #[test]
+    fn no_file_is_a_problem_at_once_or_after_the_time_that_a_new_token_takes() {
+        let top = tempfile::tempdir().unwrap();
+        let mut kept = kept(top.path());
+        let now = Duration::from_secs(1);
+        assert_eq!(kept.problem(now), None);
+        let down = WatchEvent::Unavailable(Fault::new(FaultCode::ProviderUnreachable, "down"));
+        kept.heard(&down, now);
+        let said = kept.problem(now).unwrap();
+        assert_eq!(said, "no newer token at present: down");
+        kept.heard(&token("one"), now);
+        kept.pass(now);
+        kept.heard(&down, now);
+        assert_eq!(kept.problem(now), None, "the file is still good");
+        kept.heard(&WatchEvent::Retired, now);
+        assert_eq!(kept.problem(now), None);
+        assert_eq!(kept.wait(now), PAUSE);
+        assert_eq!(kept.problem(now + PAUSE).as_deref(), Some(RETIRED));
+        kept.end();
+        assert_eq!(
+            fs::read_dir(top.path()).unwrap().count(),
+            1,
+            "the configuration"
+        );
+    }
 }

@@ -2,12 +2,12 @@
 //!
 //! Owns the thread that does it, one at a time and in bounded time. It is done by the sink's own user, so it can do what that user may and no
 //! more. The token is never among arguments, and in an environment only if the configuration asks for it. A failure never ends the sink: it
-//! is reported, and the next change tries again.
+//! is reported, and the next change tries again. It ends with the sink, unless that is killed.
 
 use std::fs;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -40,19 +40,28 @@ struct Slot {
     next: Option<Token>,
     is_busy: bool,
     problem: Option<String>,
+    /// The process group of a command that runs: its leader is not waited for while this is here, so the number is its own.
+    running: Option<Pid>,
+    /// Whether nothing is to be done any more.
+    is_over: bool,
 }
 
 impl Runner {
     /// A runner that has nothing to do yet; without a thread nothing is ever done, which is its problem.
     pub(super) fn start(settings: &Settings, on_change: OnChange, notes: Notes) -> Self {
-        let shared = Arc::<Shared>::default();
         let work = Work {
             on_change,
             name: settings.name.to_string(),
             account: settings.account.to_string(),
             path: settings.file.path().to_owned(),
             notes,
+            longest: LONGEST,
         };
+        Self::of(work)
+    }
+
+    fn of(work: Work) -> Self {
+        let shared = Arc::<Shared>::default();
         let of_thread = Arc::clone(&shared);
         let started = thread::Builder::new().spawn(move || work.run(&of_thread));
         if let Err(error) = started {
@@ -68,6 +77,16 @@ impl Runner {
         slot.is_busy = true;
         drop(slot);
         self.0.changed.notify_one();
+    }
+
+    /// Ends a command that runs, with all that it started, and does nothing from now on.
+    pub(super) fn end(&self) {
+        let mut slot = self.0.slot();
+        (slot.next, slot.is_over) = (None, true);
+        if let Some(group) = slot.running {
+            // Nothing is left of it if this fails.
+            let _failed = kill_process_group(group, Signal::KILL);
+        }
     }
 
     /// Whether something is being done, and what was wrong with what was done last.
@@ -97,27 +116,32 @@ struct Work {
     account: String,
     path: PathBuf,
     notes: Notes,
+    /// How long a command may take.
+    longest: Duration,
 }
 
 impl Work {
     fn run(&self, shared: &Shared) {
         while let Some(token) = shared.take() {
-            let problem = self.act(&token).err();
-            if let Some(problem) = &problem {
+            let problem = self.act(&token, shared).err();
+            if let Some(problem) = problem.as_ref().filter(|_| !shared.slot().is_over) {
                 let name = &self.name;
                 self.notes.print(format!(
                     "sink {name}: {problem}; it is done again when the token changes next"
                 ));
             }
             let mut slot = shared.slot();
+            if slot.is_over {
+                return;
+            }
             slot.is_busy = slot.next.is_some();
             slot.problem = problem;
         }
     }
 
-    fn act(&self, token: &Token) -> Result<(), String> {
+    fn act(&self, token: &Token, shared: &Shared) -> Result<(), String> {
         match &self.on_change.act {
-            Act::Command(words) => self.command(words, token),
+            Act::Command(words) => self.command(words, token, shared),
             Act::Signal(signal, file) => {
                 let shown = file.display();
                 let text = fs::read_to_string(file)
@@ -138,7 +162,7 @@ impl Work {
         }
     }
 
-    fn command(&self, words: &[String], token: &Token) -> Result<(), String> {
+    fn command(&self, words: &[String], token: &Token, shared: &Shared) -> Result<(), String> {
         let Some((program, arguments)) = words.split_first() else {
             return Err("on_change: the command is empty".to_owned());
         };
@@ -162,35 +186,54 @@ impl Work {
             }
             command.env("ACCESS_TOKEN", secret);
         }
-        let child = command
-            .spawn()
-            .map_err(|error| format!("on_change: cannot run {shown}: {error}"))?;
-        match wait(child).map_err(|error| format!("on_change: {shown}: {error}"))? {
+        match self.run_bounded(&mut command, &shown, shared)? {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(format!("on_change: {shown} {}", how(status))),
             None => Err(format!(
                 "on_change: {shown} was ended, because it took longer than {}",
-                words::duration(LONGEST)
+                words::duration(self.longest)
             )),
         }
     }
-}
 
-/// Waits for its end; `None` if it took too long and was killed.
-fn wait(mut child: Child) -> std::io::Result<Option<ExitStatus>> {
-    let until = clock::since_boot().saturating_add(LONGEST);
-    while clock::since_boot() < until {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+    /// Runs it to its end; `None` if it took too long and was killed. Nothing is waited for under the lock: the sink goes on meanwhile.
+    fn run_bounded(
+        &self,
+        command: &mut Command,
+        shown: &str,
+        shared: &Shared,
+    ) -> Result<Option<ExitStatus>, String> {
+        let mut slot = shared.slot();
+        if slot.is_over {
+            return Err("on_change: the sink has ended".to_owned());
         }
-        thread::sleep(CHECK);
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("on_change: cannot run {shown}: {error}"))?;
+        let group = Pid::from_child(&child);
+        slot.running = Some(group);
+        drop(slot);
+        let until = clock::since_boot().saturating_add(self.longest);
+        let mut is_late = false;
+        loop {
+            let mut slot = shared.slot();
+            match child.try_wait() {
+                Ok(None) => {}
+                ended => {
+                    slot.running = None;
+                    let ended = ended.map_err(|error| format!("on_change: {shown}: {error}"))?;
+                    return Ok(ended.filter(|_| !is_late));
+                }
+            }
+            is_late = clock::since_boot() >= until;
+            if is_late {
+                // Nothing is left of it if this fails.
+                let _failed = kill_process_group(group, Signal::KILL);
+            }
+            drop(slot);
+            thread::sleep(CHECK);
+        }
     }
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // Nothing is left of it if this fails.
-        let _failed = kill_process_group(group, Signal::KILL);
-    }
-    child.wait()?;
-    Ok(None)
 }
 
 fn how(status: ExitStatus) -> String {
@@ -198,5 +241,83 @@ fn how(status: ExitStatus) -> String {
         (Some(code), _) => format!("ended with {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),
         (None, None) => "did not succeed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokend_client::SecretText;
+
+    use super::*;
+
+    fn token() -> Token {
+        Token::from(tokend_proto::Token {
+            access_token: SecretText::new("secret-token").unwrap(),
+            token_type: "Bearer".to_owned(),
+            expires_at_ms: None,
+            remaining_ms: None,
+            scope: None,
+            grant: 1,
+        })
+    }
+
+    fn runner(script: &str, longest: Duration) -> Runner {
+        let words = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Runner::of(Work {
+            on_change: OnChange {
+                act: Act::Command(words),
+                with_token: false,
+            },
+            name: "feed".to_owned(),
+            account: "ads".to_owned(),
+            path: PathBuf::from("/nowhere/token"),
+            notes: Notes::start(),
+            longest,
+        })
+    }
+
+    /// What was wrong, once nothing is being done.
+    fn done(runner: &Runner) -> Option<String> {
+        while runner.state().0 {
+            thread::yield_now();
+        }
+        runner.state().1
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended_with_what_it_started_and_the_next_one_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = folder.path().join("flag");
+        let flag = flag.display();
+        let script = format!("test -e {flag} || {{ touch {flag}; sleep 1000 & wait; }}");
+        let runner = runner(&script, Duration::from_millis(300));
+        runner.changed(&token());
+        assert!(runner.state().0);
+        let problem = done(&runner).unwrap();
+        assert!(
+            problem.starts_with("on_change: sh was ended, because it took longer than"),
+            "{problem}"
+        );
+        runner.changed(&token());
+        assert_eq!(done(&runner), None);
+    }
+
+    #[test]
+    fn nothing_is_done_once_the_sink_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = folder.path().join("flag");
+        let script = format!("touch {}; exec sleep 1000", flag.display());
+        let runner = runner(&script, LONGEST);
+        runner.changed(&token());
+        while !flag.exists() {
+            thread::yield_now();
+        }
+        let group = runner.0.slot().running.unwrap();
+        runner.end();
+        // Its number is free once it was waited for.
+        while runner.0.slot().running.is_some() {
+            thread::yield_now();
+        }
+        assert!(kill_process_group(group, Signal::KILL).is_err());
     }
 }

@@ -18,6 +18,9 @@ use crate::words;
 /// How old a hidden file is whose writer is certainly gone: writing one takes milliseconds.
 const LEFT_OVER_SECONDS: i64 = 60;
 
+/// The longest name of a file: beside it is that of its lock, a hidden one with an ending.
+pub(super) const LONGEST_NAME: usize = 249;
+
 /// A directory, and the name of a file in it.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -63,6 +66,12 @@ impl Place {
                 "name the file, with its directory",
             ));
         };
+        if name.len() > LONGEST_NAME {
+            return Err(Unfit::new(
+                format!("the name of {} is too long", shown(path)),
+                format!("give the file a name of at most {LONGEST_NAME} bytes"),
+            ));
+        }
         let mut here = PathBuf::from("/");
         let mut steps = vec![look(&here, None)?];
         for part in parent.components() {
@@ -137,10 +146,12 @@ impl Place {
     pub(super) fn clean(&self, now_seconds: i64) {
         for entry in Dir::read_from(&self.directory).into_iter().flatten() {
             let Ok(entry) = entry else { return };
-            if !entry.file_name().to_bytes().starts_with(HIDDEN.as_bytes()) {
+            let name = entry.file_name();
+            let bytes = name.to_bytes();
+            // That of a lock may begin like it.
+            if !bytes.starts_with(HIDDEN.as_bytes()) || bytes.ends_with(b".lock") {
                 continue;
             }
-            let name = entry.file_name();
             let found = fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
             if found.is_ok_and(|it| now_seconds.saturating_sub(it.st_ctime) > LEFT_OVER_SECONDS) {
                 // What cannot be removed is found again by the next start.

@@ -76,9 +76,7 @@ enum Named {
 /// Reads the file of one sink, which is named for it.
 pub(super) fn read(path: &Path, holder: Holder, diagnostics: &mut Diagnostics) -> Option<Settings> {
     let shown = path.display().to_string();
-    let name = path.file_stem().and_then(|it| it.to_str()).unwrap_or("");
-    let is_toml = path.extension().is_some_and(|it| it == "toml");
-    let Some(name) = name.parse().ok().filter(|_| is_toml) else {
+    let Some(name) = name_of(path) else {
         let help = "call the file NAME.toml; NAME has letters, digits and . _ @ + -, and a letter or digit first";
         diagnostics.add_file(
             &shown,
@@ -99,6 +97,29 @@ pub(super) fn read(path: &Path, holder: Holder, diagnostics: &mut Diagnostics) -
     let before = diagnostics.count();
     let settings = of(Section::root(&node), (name, path, holder), diagnostics);
     settings.filter(|_| diagnostics.count() == before)
+}
+
+/// The sink of this file, and where its file with a token is, whatever else is wrong.
+pub(super) fn place_of(path: &Path) -> Option<(AccountName, PathBuf)> {
+    let name = name_of(path)?;
+    let text = text_of(path).ok()?;
+    let source = Source::new(&path.display().to_string(), text, &Toml);
+    let mut ignored = Diagnostics::default();
+    let node = Node::read(&source, &mut ignored)?;
+    let mut section = Section::root(&node);
+    let place = match section.read("wlcg", &mut ignored, Value::boolean) {
+        Some(true) => Some(wlcg()),
+        _ => section.read("path", &mut ignored, |it, ignored| {
+            it.path(Path::new(""), ignored)
+        }),
+    };
+    place.map(|place| (name, place))
+}
+
+fn name_of(path: &Path) -> Option<AccountName> {
+    let is_toml = path.extension().is_some_and(|it| it == "toml");
+    let name = path.file_stem().and_then(|it| it.to_str()).unwrap_or("");
+    name.parse().ok().filter(|_| is_toml)
 }
 
 /// Whoever can write this file has commands run as the user of the sink.
