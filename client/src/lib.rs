@@ -62,12 +62,14 @@ pub use error::ClientError;
 #[cfg(feature = "async")]
 pub use nonblocking::{Client, MAX_IN_FLIGHT, Watch};
 pub use options::{Deadlines, GetOptions, Patience};
-#[cfg(feature = "_requests")]
-pub use requests::RequestError;
 #[cfg(feature = "reqwest-middleware")]
 pub use requests::TokenMiddleware;
+#[cfg(feature = "tonic")]
+pub use requests::{GrpcTokenLayer, GrpcWithToken};
+#[cfg(feature = "_requests")]
+pub use requests::{RequestError, Rest};
 #[cfg(feature = "tower")]
-pub use requests::{Rest, TokenLayer, WithToken};
+pub use requests::{TokenLayer, WithToken};
 pub use socket::SocketPath;
 pub use source::{Answer, BlockingTokenSource, TokenSource};
 pub use start::how_to_start;

@@ -60,6 +60,17 @@ impl<B: Body<Data = Bytes>> Rest<B> {
         }
     }
 
+    /// The whole body once more, if all of it was read ahead.
+    #[cfg(feature = "tonic")]
+    pub(super) fn copy(&self) -> Option<Self> {
+        let is_whole = self.rest.is_none() && self.next.is_none();
+        is_whole.then(|| Self {
+            read: self.read.clone(),
+            next: None,
+            rest: None,
+        })
+    }
+
     /// How many bytes were read ahead.
     pub(super) fn ahead(&self) -> usize {
         self.read.iter().map(Bytes::len).sum()

@@ -67,6 +67,19 @@ fn the_example_of_a_middleware_of_reqwest_runs() {
     repeats_a_refused_request("reqwest");
 }
 
+#[test]
+#[cfg(feature = "tonic")]
+fn the_example_of_a_layer_of_tonic_runs() {
+    let server = crate::requests::GrpcServer::start();
+    let daemon = crate::requests::daemon(&server.url);
+    let output = run("tonic", &["ads", &server.url], &daemon);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "an answer of 0 bytes\n");
+    let presented = ["Bearer one", "Bearer two"].map(|it| Some(it.to_owned()));
+    assert_eq!(*server.presented.lock().unwrap(), presented);
+}
+
 /// An example that is given an account and a URL, and shows the status of the answer.
 #[cfg(feature = "_requests")]
 fn repeats_a_refused_request(example: &str) {
@@ -104,6 +117,7 @@ fn the_readme_shows_parts_of_the_examples() {
 const SHOWN: &[&str] = &[
     include_str!("../../examples/reqwest.rs"),
     include_str!("../../examples/tower.rs"),
+    include_str!("../../examples/tonic.rs"),
 ];
 
 fn run(example: &str, arguments: &[&str], daemon: &FakeDaemon) -> Output {

@@ -135,6 +135,54 @@ pub(crate) fn daemon(url: &str) -> FakeDaemon {
     })
 }
 
+/// A server of gRPC that refuses the token `one`.
+#[cfg(feature = "tonic")]
+pub(crate) struct GrpcServer {
+    pub(crate) url: String,
+    pub(crate) presented: Presented,
+    _runtime: tokio::runtime::Runtime,
+}
+
+#[cfg(feature = "tonic")]
+impl GrpcServer {
+    pub(crate) fn start() -> Self {
+        use http_body_util::{BodyExt as _, Full};
+        use tonic::{Status, body::Body, transport::server::TcpIncoming};
+
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let address = (Ipv4Addr::LOCALHOST, 0);
+        let bound = tokio::net::TcpListener::bind(address);
+        let listener = runtime.block_on(bound).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let presented = Presented::default();
+        let all = Arc::clone(&presented);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let value = request.headers().get(http::header::AUTHORIZATION);
+            let value = value.map(|value| value.to_str().unwrap().to_owned());
+            let is_refused = value.as_deref() == Some("Bearer one");
+            all.lock().unwrap().push(value);
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert(Status::GRPC_STATUS, 0.into());
+            // One message without bytes.
+            let message = Full::new(bytes::Bytes::from_static(&[0; 5]));
+            let message = message.with_trailers(std::future::ready(Some(Ok(trailers))));
+            let answer = match is_refused {
+                true => Status::unauthenticated("who?").into_http(),
+                false => http::Response::new(Body::new(message)),
+            };
+            std::future::ready(Ok::<_, Status>(answer))
+        });
+        let server = tonic::transport::Server::builder();
+        let served = server.serve_with_incoming(service, TcpIncoming::from(listener));
+        drop(runtime.spawn(served));
+        Self {
+            url,
+            presented,
+            _runtime: runtime,
+        }
+    }
+}
+
 #[cfg(feature = "tower")]
 mod layer {
     use bytes::Bytes;
@@ -253,5 +301,137 @@ mod layer {
         let said = said.unwrap_err();
         assert!(said.contains("; add urls"), "{said}");
         assert_eq!(presented, []);
+    }
+}
+
+#[cfg(feature = "tonic")]
+mod grpc {
+    use bytes::Bytes;
+    use http::header::AUTHORIZATION;
+    use http::{Request, Response, StatusCode};
+    use http_body_util::channel::Channel;
+    use http_body_util::{BodyExt as _, Full};
+    use tokend_client::{GrpcTokenLayer, RequestError};
+    use tonic::body::Body;
+    use tonic::{Code, Status};
+    use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+
+    use super::*;
+
+    const SERVER: &str = "https://api.example.com";
+
+    fn source() -> Source {
+        Source {
+            urls: vec![SERVER.to_owned()],
+            ..Source::default()
+        }
+    }
+
+    /// What a server was sent: the token and, where it reads them, the messages.
+    type Calls = Arc<Mutex<Vec<(Option<String>, Bytes)>>>;
+
+    /// Makes one call to a server that gives these answers, and reads the messages only where it answers with `OK`.
+    async fn called(
+        source: &Source,
+        body: Body,
+        answers: &[fn() -> Response<Body>],
+    ) -> (Result<Response<Body>, Status>, Vec<(Option<String>, Bytes)>) {
+        let answers: VecDeque<_> = answers.iter().copied().collect();
+        let answers = Arc::new(Mutex::new(answers));
+        let calls = Calls::default();
+        let all = Arc::clone(&calls);
+        let server = service_fn(move |request: Request<Body>| {
+            let (all, answers) = (Arc::clone(&all), Arc::clone(&answers));
+            async move {
+                let token = request.headers().get(AUTHORIZATION);
+                let token = token.map(|value| value.to_str().unwrap().to_owned());
+                let answer = answers.lock().unwrap().pop_front().unwrap()();
+                let messages = match answer.headers().is_empty() && answer.status() == 200 {
+                    true => request.into_body().collect().await?.to_bytes(),
+                    false => Bytes::new(),
+                };
+                all.lock().unwrap().push((token, messages));
+                Ok::<_, Status>(answer)
+            }
+        });
+        let layer = GrpcTokenLayer::new(source.clone(), SERVER.parse().unwrap());
+        let service = ServiceBuilder::new().layer(layer).service(server);
+        let mut request = Request::new(body);
+        *request.uri_mut() = "/greeter/Hello".parse().unwrap();
+        let said = service.oneshot(request).await;
+        let said = said.map_err(|error| *error.downcast::<Status>().unwrap());
+        let calls = std::mem::take(&mut *calls.lock().unwrap());
+        (said, calls)
+    }
+
+    fn presents(token: &str, messages: &'static str) -> (Option<String>, Bytes) {
+        (Some(format!("Bearer {token}")), Bytes::from(messages))
+    }
+
+    fn refused() -> Response<Body> {
+        Status::unauthenticated("who?").into_http()
+    }
+
+    fn by_proxy() -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response
+    }
+
+    fn fine() -> Response<Body> {
+        Response::new(Body::empty())
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_messages_are_there_is_repeated() {
+        for refusal in [refused, by_proxy] {
+            let source = source();
+            let body = Body::new(Full::new(Bytes::from("hello")));
+            let (said, calls) = called(&source, body, &[refusal, fine]).await;
+            assert!(said.unwrap().headers().is_empty());
+            let expected = [presents("one", ""), presents("two", "hello")];
+            assert_eq!(calls, expected);
+            assert_eq!(*source.reported.lock().unwrap(), ["one"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_messages_are_to_come_is_reported_and_not_repeated() {
+        let source = source();
+        let (mut sender, body) = Channel::<Bytes, Status>::new(2);
+        sender.send_data(Bytes::from("hello")).await.unwrap();
+        let (said, calls) = called(&source, Body::new(body), &[refused]).await;
+        let status = Status::from_header_map(said.unwrap().headers()).unwrap();
+        assert_eq!(status.message(), "who?");
+        assert_eq!(calls, [presents("one", "")]);
+        assert_eq!(*source.reported.lock().unwrap(), ["one"]);
+        drop(sender);
+
+        // Nothing of what was taken ahead is lost, and what comes later follows it.
+        let (mut sender, body) = Channel::<Bytes, Status>::new(2);
+        sender.send_data(Bytes::from("hello, ")).await.unwrap();
+        let later = async move { sender.send_data(Bytes::from("world")).await };
+        let call = called(&source, Body::new(body), &[fine]);
+        // The call begins first.
+        let ((_, calls), _) = tokio::join!(call, later);
+        assert_eq!(calls, [presents("two", "hello, world")]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_a_status_with_our_words() {
+        let source = Source {
+            ends: true,
+            ..source()
+        };
+        let (said, _) = called(&source, Body::empty(), &[refused]).await;
+        let status = said.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+        assert_eq!(status.message(), "ads has no login; tokenctl login ads");
+        let cause = std::error::Error::source(&status).unwrap();
+        assert!(cause.downcast_ref::<RequestError>().is_some());
+
+        let (said, calls) = called(&Source::default(), Body::empty(), &[]).await;
+        assert_eq!(said.unwrap_err().code(), Code::FailedPrecondition);
+        assert_eq!(calls, []);
     }
 }

@@ -4,6 +4,7 @@
 //! and follows by one more request. Another host gets no token. Where there is none, its error has our words, and nothing is sent.
 
 mod reqwest;
+mod tonic;
 mod tower;
 
 use std::{
