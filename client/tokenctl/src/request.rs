@@ -8,8 +8,10 @@ mod exchange;
 mod headers;
 pub(crate) mod program;
 mod progress;
+mod proxy;
 mod sink;
 mod target;
+mod upload;
 
 use std::io::Read as _;
 use std::path::Path;

@@ -1,25 +1,27 @@
 //! One request to an API, and the beginning of its answer.
 //!
-//! Owns the HTTP client: its certificates, its proxy, its limits, and the sentences about what fails on the way. It follows no redirect and
-//! keeps no connection. Must never repeat what the client says about a URL: a token may be a part of it.
+//! Owns the HTTP client: its certificates, its limits, and the sentences about what fails on the way. It follows no redirect and keeps no
+//! connection. Must never repeat what the client says about a URL: a token may be a part of it.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokend_client::{Presentation, Token};
 use ureq::http::{Method, Request, Response, Version, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Error, Proxy, ProxyProtocol, SendBody};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::{Agent, Error, Proxy, SendBody};
 use url::Url;
 
 use super::body::Body;
 use super::headers::Headers;
 use super::progress::Progress;
+use super::proxy;
 use super::target::Target;
-use crate::clock;
+use super::upload::{Early, Sending};
 use crate::failure::{Exit, Failure};
-use crate::words;
+use crate::{clock, output, words};
 
 /// How long a connection may take, names and TLS included.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -56,7 +58,7 @@ impl<'r> Exchange<'r> {
         // In plain text nothing goes further than this machine.
         let (tls, proxy) = match target.is_plain() {
             true => (TlsConfig::default(), None),
-            false => (tls()?, proxy(target.host())?),
+            false => (tls()?, proxy::of_environment(target)?),
         };
         Ok(Self {
             target,
@@ -96,22 +98,42 @@ impl<'r> Exchange<'r> {
                 "write them as % and their number",
             )
         };
+        let early = Arc::new(Early::default());
         let mut failed = None;
         let sent = match opened {
-            None => self.agent().run(request.body(()).map_err(unusable)?),
+            None => self.agent(&early).run(request.body(()).map_err(unusable)?),
             Some(opened) => {
                 let mut sending = Sending {
                     source: opened.source,
                     left: opened.length,
                     progress: Progress::new("sent", opened.length, self.shows),
                     failed: &mut failed,
+                    early: &early,
                 };
                 let body = SendBody::from_reader(&mut sending);
-                self.agent().run(request.body(body).map_err(unusable)?)
+                self.agent(&early)
+                    .run(request.body(body).map_err(unusable)?)
             }
         };
+        self.outcome(sent, failed, &early)
+    }
+
+    fn outcome(
+        &self,
+        sent: Result<Answer, Error>,
+        failed: Option<(io::ErrorKind, String)>,
+        early: &Early,
+    ) -> Result<Answer, Failure> {
         match (sent, failed) {
-            (Ok(answer), _) => Ok(answer),
+            (Ok(answer), _) => {
+                if early.is_there() {
+                    output::note("the API closed the connection before it had the whole body");
+                }
+                Ok(answer)
+            }
+            (Err(Error::Io(_)), None) if let Some(error) = early.broken_by() => {
+                Err(self.failure(Error::Io(error.into())))
+            }
             (Err(_), Some((kind, error))) => Err(Failure::new(
                 match kind {
                     io::ErrorKind::TimedOut => Exit::TryLater,
@@ -124,9 +146,9 @@ impl<'r> Exchange<'r> {
         }
     }
 
-    fn agent(&self) -> Agent {
+    fn agent(&self, early: &Arc<Early>) -> Agent {
         let left = (self.until).map(|until| until.saturating_duration_since(clock::steady()));
-        Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -140,8 +162,8 @@ impl<'r> Exchange<'r> {
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE))
-            .build()
-            .into()
+            .build();
+        Agent::with_parts(config, early.connector(), DefaultResolver::default())
     }
 
     /// What failed on the way. An error of the answer's body comes wrapped.
@@ -256,75 +278,6 @@ fn tls() -> Result<TlsConfig, Failure> {
         .build())
 }
 
-/// The proxy that the environment names for encrypted connections to this host.
-fn proxy(host: &str) -> Result<Option<Proxy>, Failure> {
-    let named = |names: &[&str]| {
-        let mut values = names.iter().filter_map(|name| std::env::var(name).ok());
-        values.find(|value| !value.trim().is_empty())
-    };
-    if named(&["NO_PROXY", "no_proxy"]).is_some_and(|list| is_excepted(host, &list)) {
-        return Ok(None);
-    }
-    let Some(named) = named(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else {
-        return Ok(None);
-    };
-    // Its text is not repeated: it may have a password in it.
-    let usable = Proxy::new(named.trim()).ok().filter(|proxy| {
-        let protocol = proxy.protocol();
-        matches!(protocol, ProxyProtocol::Http | ProxyProtocol::Https)
-    });
-    match usable {
-        Some(proxy) => Ok(Some(proxy)),
-        None => Err(Failure::new(
-            Exit::Config,
-            "the proxy that HTTPS_PROXY or ALL_PROXY names cannot be used",
-            "write it as http://HOST:PORT; SOCKS proxies are not supported",
-        )),
-    }
-}
-
-/// Whether a list of hosts, as curl reads it, names this host or a domain above it.
-fn is_excepted(host: &str, list: &str) -> bool {
-    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-    list.split([',', ' ']).any(|entry| {
-        let entry = entry.trim_matches(['[', ']']).to_ascii_lowercase();
-        let entry = entry.trim_start_matches("*.").trim_start_matches('.');
-        entry == "*"
-            || !entry.is_empty()
-                && host
-                    .strip_suffix(entry)
-                    .is_some_and(|above| above.is_empty() || above.ends_with('.'))
-    })
-}
-
-/// A body on its way, which remembers whether its source failed.
-struct Sending<'b> {
-    source: Box<dyn Read + 'b>,
-    /// What was announced and not sent yet.
-    left: Option<u64>,
-    progress: Progress,
-    failed: &'b mut Option<(io::ErrorKind, String)>,
-}
-
-impl Read for Sending<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = match self.source.read(buffer) {
-            Ok(0) if !buffer.is_empty() && self.left.is_some_and(|left| left > 0) => {
-                Err(io::Error::other("the file became shorter"))
-            }
-            read => read,
-        };
-        match &read {
-            Ok(count) => {
-                self.progress.step(*count);
-                self.left = self.left.map(|left| left.saturating_sub(*count as u64));
-            }
-            Err(error) => *self.failed = Some((error.kind(), error.to_string())),
-        }
-        read
-    }
-}
-
 /// The first line of an answer and its headers, as they came.
 pub(crate) fn head(answer: &Answer) -> Vec<u8> {
     let version = match answer.version() {
@@ -340,26 +293,4 @@ pub(crate) fn head(answer: &Answer) -> Vec<u8> {
     }
     head.extend_from_slice(b"\r\n");
     head
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_excepted_from_the_proxy_by_its_name_or_a_domain_above_it() {
-        for (host, list, excepted) in [
-            ("api.example.com", "example.com", true),
-            ("api.example.com", "other.test, .example.com", true),
-            ("api.example.com", "*.example.com", true),
-            ("api.example.com", "*", true),
-            ("notexample.com", "example.com", false),
-            ("api.example.com", "", false),
-            ("api.example.com", ",", false),
-            ("[::1]", "::1", true),
-            ("127.0.0.1", "127.0.0.1", true),
-        ] {
-            assert_eq!(is_excepted(host, list), excepted, "{host} {list}");
-        }
-    }
 }

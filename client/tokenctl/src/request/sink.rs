@@ -5,8 +5,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
 
 use super::progress::Progress;
 use crate::failure::{Exit, Failure};
@@ -14,15 +16,21 @@ use crate::words;
 
 /// How much is moved at once.
 const PIECE: usize = 64 * 1024;
+/// How many symbolic links the kernel follows in one path.
+const LINKS: usize = 40;
 
 /// Standard output, or a file.
 pub(crate) struct Sink {
-    file: File,
+    place: Place,
     /// What the file is called, if it is not standard output.
     name: Option<String>,
-    /// The file, if it was made for an answer that has not come yet.
-    empty: Option<PathBuf>,
     screen: Option<Screen>,
+}
+
+enum Place {
+    Open(File),
+    /// Made when there is an answer. However this process ends before that, no file is left.
+    Absent(PathBuf),
 }
 
 /// Why an answer did not get here whole.
@@ -40,15 +48,14 @@ impl Sink {
             None => {
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 Ok(Self {
-                    file: File::from(stdout.map_err(|error| Failure::output(&error))?),
+                    place: Place::Open(stdout.map_err(|error| Failure::output(&error))?.into()),
                     name: None,
-                    empty: None,
                     screen: io::stdout().is_terminal().then(Screen::default),
                 })
             }
             Some(path) => {
                 let name = words::plain(&path.display().to_string());
-                let (file, empty) = open(path).map_err(|error| {
+                let place = open(path).map_err(|error| {
                     Failure::new(
                         Exit::Io,
                         format!("{name} cannot be written: {error}"),
@@ -56,9 +63,8 @@ impl Sink {
                     )
                 })?;
                 Ok(Self {
-                    file,
+                    place,
                     name: Some(name),
-                    empty,
                     screen: None,
                 })
             }
@@ -70,22 +76,34 @@ impl Sink {
         self.screen.is_none()
     }
 
-    /// An answer is there: a file loses what it had.
+    /// An answer is there: a file loses what it had, or comes to be.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
-        self.empty = None;
-        let is_file = self.file.metadata().is_ok_and(|kind| kind.is_file());
-        match self.name.is_some() && is_file {
-            true => self.file.set_len(0).map_err(|error| self.failure(&error)),
-            false => Ok(()),
-        }
+        let begun = match &self.place {
+            Place::Open(file) => {
+                let is_file = file.metadata().is_ok_and(|kind| kind.is_file());
+                match self.name.is_some() && is_file {
+                    true => file.set_len(0),
+                    false => Ok(()),
+                }
+            }
+            Place::Absent(path) => File::create(path).map(|file| self.place = Place::Open(file)),
+        };
+        begun.map_err(|error| self.failure(&error, "the API has answered, and its answer is lost"))
     }
 
+    /// Writes a part of the answer, after it was begun.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = match &mut self.screen {
-            Some(screen) => self.file.write_all(&screen.harmless(bytes)),
-            None => self.file.write_all(bytes),
+        let Place::Open(file) = &mut self.place else {
+            return Ok(());
         };
-        written.map_err(|error| self.failure(&error))
+        let written = match &mut self.screen {
+            Some(screen) => file.write_all(&screen.harmless(bytes)),
+            None => file.write_all(bytes),
+        };
+        written.map_err(|error| {
+            let advice = "the API has answered, and only a part of its answer is in the file";
+            self.failure(&error, advice)
+        })
     }
 
     /// Moves all of it.
@@ -108,46 +126,48 @@ impl Sink {
         }
     }
 
-    fn failure(&self, error: &io::Error) -> Failure {
+    fn failure(&self, error: &io::Error, advice: &str) -> Failure {
         match &self.name {
             None => Failure::output(error),
             Some(name) => Failure::new(
                 Exit::Io,
                 format!("{name} cannot be written: {error}"),
-                "the API has answered, and only a part of its answer is in the file",
+                advice,
             ),
         }
     }
 }
 
-impl Drop for Sink {
-    /// Without an answer there is no file, unless there was one before.
-    fn drop(&mut self) {
-        let Some(path) = self.empty.take() else {
-            return;
-        };
-        let id = |it: &std::fs::Metadata| (it.dev(), it.ino(), it.len());
-        let ours = self.file.metadata().ok().map(|it| id(&it));
-        let there = std::fs::symlink_metadata(&path).ok().map(|it| id(&it));
-        if ours == there && ours.is_some_and(|(_, _, length)| length == 0) {
-            // It stays where it cannot be removed, and says nothing wrong: it is empty.
-            let _gone = std::fs::remove_file(&path);
-        }
-    }
-}
-
-/// Opens the file, and says where it is if it was not there before.
-fn open(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
-    let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).open(path) {
-        Ok(file) => Ok((file, Some(path.to_owned()))),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let mut options = OpenOptions::new();
-            let opened = options.write(true).create(true).truncate(false).open(path);
-            Ok((opened?, None))
+/// Opens a file that is there, or makes sure that it can be made.
+fn open(path: &Path) -> io::Result<Place> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(file) => Ok(Place::Open(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            can_be_made(path)?;
+            Ok(Place::Absent(path.to_owned()))
         }
         Err(error) => Err(error),
     }
+}
+
+/// A link that leads nowhere is followed, as when the file is made.
+fn can_be_made(path: &Path) -> io::Result<()> {
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let beside = |path: &Path, name: &Path| match path.parent() {
+        Some(parent) => parent.join(name),
+        None => name.to_owned(),
+    };
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = beside(&path, &target),
+            Err(_) => break,
+        }
+    }
+    let directory = beside(&path, Path::new("."));
+    Ok(access(&directory, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// What a terminal gets of an answer: text, lines and tabs.

@@ -74,6 +74,10 @@ impl Target {
         &self.host
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether it stays on this machine and has no encryption.
     pub(crate) fn is_plain(&self) -> bool {
         self.url.scheme() == "http"

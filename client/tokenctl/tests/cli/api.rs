@@ -44,6 +44,8 @@ pub(crate) struct Conversation<'c> {
     stream: &'c mut dyn Stream,
     /// What was read behind the head.
     rest: Vec<u8>,
+    /// At the end, what the client still sends is answered with a reset.
+    resets: bool,
 }
 
 pub(crate) trait Stream: Read + Write {}
@@ -107,17 +109,20 @@ impl Api {
                 drop(thread::spawn(move || {
                     let tcp = stream.unwrap();
                     // A client that goes away is part of many tests.
-                    drop(match tls {
+                    let done = match tls {
                         None => converse(&mut &tcp, &seen, &*script),
                         Some(config) => {
                             let mut stream =
                                 StreamOwned::new(ServerConnection::new(config).unwrap(), &tcp);
                             let done = converse(&mut stream, &seen, &*script);
                             stream.conn.send_close_notify();
-                            done.and(stream.flush())
+                            stream.flush().and(done)
                         }
-                    });
-                    close(&tcp);
+                    };
+                    match done {
+                        Ok(true) => drop(tcp),
+                        _ => close(&tcp),
+                    }
                 }));
             }
         }));
@@ -148,7 +153,8 @@ fn close(mut tcp: &TcpStream) {
     drop(io::copy(&mut tcp, &mut io::sink()));
 }
 
-fn converse(stream: &mut dyn Stream, all: &Mutex<Vec<Seen>>, script: &Script) -> io::Result<()> {
+/// Whether the connection ends with a reset.
+fn converse(stream: &mut dyn Stream, all: &Mutex<Vec<Seen>>, script: &Script) -> io::Result<bool> {
     let mut head = Vec::new();
     let mut piece = [0; 4096];
     let end = loop {
@@ -156,7 +162,7 @@ fn converse(stream: &mut dyn Stream, all: &Mutex<Vec<Seen>>, script: &Script) ->
             break end + 4;
         }
         match stream.read(&mut piece)? {
-            0 => return Ok(()),
+            0 => return Ok(false),
             count => head.extend_from_slice(&piece[..count]),
         }
     };
@@ -170,10 +176,15 @@ fn converse(stream: &mut dyn Stream, all: &Mutex<Vec<Seen>>, script: &Script) ->
         all.push(seen.clone());
         all.len() - 1
     };
-    let mut conversation = Conversation { seen, stream, rest };
+    let mut conversation = Conversation {
+        seen,
+        stream,
+        rest,
+        resets: false,
+    };
     let done = script(&mut conversation);
     all.lock().unwrap()[at] = conversation.seen;
-    done
+    done.map(|()| conversation.resets)
 }
 
 impl Conversation<'_> {
@@ -224,7 +235,12 @@ impl Conversation<'_> {
         Ok(line)
     }
 
-    fn take(&mut self, mut left: u64) -> io::Result<()> {
+    /// Ends the connection while the client still sends.
+    pub(crate) fn reset(&mut self) {
+        self.resets = true;
+    }
+
+    pub(crate) fn take(&mut self, mut left: u64) -> io::Result<()> {
         let mut piece = vec![0; 64 * 1024];
         while left > 0 {
             let most = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));

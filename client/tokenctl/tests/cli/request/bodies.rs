@@ -178,6 +178,99 @@ fn without_an_answer_there_is_no_file() {
 }
 
 #[test]
+fn a_request_that_is_ended_while_it_waits_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, linked) = (folder.path().join("answer"), folder.path().join("linked"));
+    std::os::unix::fs::symlink("answer", &linked).unwrap();
+    let (asked, is_asked) = std::sync::mpsc::sync_channel::<()>(3);
+    let api = Api::start(move |conversation| {
+        asked.send(()).map_err(io::Error::other)?;
+        conversation.wait_for_the_end()
+    });
+    let daemon = daemon(&api.url("/"));
+    for (signal, named) in [("TERM", &file), ("INT", &linked), ("KILL", &file)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tokenctl"))
+            .args(["request", "GET", &api.url("/"), "-o"])
+            .arg(named)
+            .env("TOKEND_SOCKET", daemon.socket())
+            .spawn()
+            .unwrap();
+        is_asked.recv().unwrap();
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), None, "{signal}");
+        assert!(!file.exists(), "{signal}");
+    }
+    // What cannot be made is noticed before anything is sent.
+    let missing = folder.path().join("missing").join("answer");
+    std::os::unix::fs::symlink(&missing, folder.path().join("astray")).unwrap();
+    let api = generous();
+    for wrong in ["astray", "missing/answer", "new/", "."] {
+        let wrong = folder.path().join(wrong);
+        let ended = request(&api, &["GET", &api.url("/"), "-o", wrong.to_str().unwrap()]);
+        assert_eq!((ended.code, api.seen().len()), (74, 0), "{}", ended.stderr);
+    }
+    let linked = linked.to_str().unwrap();
+    let ended = request(&api, &["GET", &api.url("/"), "-o", linked]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "welcome");
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_body_is_the_answer() {
+    const REFUSED: &[u8] = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large";
+    /// More than the buffers of a connection hold.
+    const BODY: u64 = 64 * 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    File::create(&file).unwrap().set_len(BODY).unwrap();
+    let at = format!("@{}", file.display());
+    let answers = |conversation: &mut crate::api::Conversation<'_>| {
+        if conversation.seen.header("expect").is_some() {
+            conversation.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        conversation.take(64 * 1024)?;
+        conversation.send(REFUSED)?;
+        conversation.reset();
+        Ok(())
+    };
+    for api in [Api::start(answers), Api::encrypted(answers)] {
+        let authority = api.authority();
+        for data in [at.as_str(), "@-"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_tokenctl"))
+                .args(["request", "PUT", &api.url("/"), "-d", data])
+                .env("TOKEND_SOCKET", daemon(&api.url("/")).socket())
+                .env("SSL_CERT_FILE", &authority)
+                .stdin(File::open(&file).unwrap())
+                .output();
+            let ended = ended(&output.unwrap());
+            assert_eq!(
+                (ended.code, ended.stdout.as_str()),
+                (22, "too large"),
+                "{data}: {}",
+                ended.stderr
+            );
+            assert!(ended.stderr.contains("HTTP 413"), "{}", ended.stderr);
+        }
+    }
+    // Without an answer it is a broken connection.
+    let api = Api::start(|conversation| {
+        conversation.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        conversation.take(64 * 1024)?;
+        conversation.reset();
+        Ok(())
+    });
+    let ended = request(&api, &["PUT", &api.url("/"), "-d", &at]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (75, ""));
+    assert!(
+        ended.stderr.contains("the connection to"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn an_answer_is_printed_as_it_comes() {
     let (proceed, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let wait = std::sync::Mutex::new(wait);
