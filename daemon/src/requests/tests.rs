@@ -4,6 +4,7 @@ mod apis;
 mod pages;
 mod permissions;
 mod release;
+mod sinks;
 
 use std::sync::Arc;
 

@@ -23,20 +23,20 @@ use tokend_provider_simulator::{
 use crate::stage::{FAST, account};
 
 /// Users and groups that no machine has.
-const USER: &str = "4001";
-const OTHER: &str = "4002";
+pub(crate) const USER: &str = "4001";
+pub(crate) const OTHER: &str = "4002";
 const GROUP: &str = "4050";
 
 /// Accounts with a rule each, a daemon, and a copy of `tokenctl` that others may run.
-struct Place {
-    site: Site,
+pub(crate) struct Place {
+    pub(crate) site: Site,
     _sim: Simulator,
     _daemon: Daemon,
-    tokenctl: PathBuf,
+    pub(crate) tokenctl: PathBuf,
 }
 
 impl Place {
-    fn new(rules: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(rules: &[(&str, &str)]) -> Self {
         Self::under(&[], |_| {
             rules
                 .iter()
@@ -97,7 +97,7 @@ impl Place {
         }
     }
 
-    fn as_user(&self, user: &str, words: &[&str]) -> Said {
+    pub(crate) fn as_user(&self, user: &str, words: &[&str]) -> Said {
         self.by(&user_of(user), &self.tokenctl, words)
     }
 }
@@ -116,7 +116,7 @@ fn copy(site: &Site, name: &str) -> PathBuf {
     path
 }
 
-fn user_of(user: &str) -> [&str; 7] {
+pub(crate) fn user_of(user: &str) -> [&str; 7] {
     [
         "setpriv",
         "--reuid",

@@ -19,6 +19,7 @@ use tokend_provider_simulator::spec::Api;
 use crate::stage::{FAST, Stage, account};
 
 mod keepers;
+mod others;
 mod races;
 
 /// A sink called `feed` of the account `it`, until this is dropped.

@@ -36,6 +36,19 @@ impl Stage {
             .unwrap_or_else(|error| panic!("{error}: {}", self.machine.journal(UNIT).unwrap()));
     }
 
+    /// A rule for the unit of the sink.
+    fn allow_unit(&self) {
+        let rule = format!("allow = [{{ user = \"{CLIENT}\" }}, {{ unit = \"{UNIT}\" }}]");
+        let text = self.run(&["cat", "/etc/tokend/tokend.toml"]).out;
+        let before = format!("allow = [{{ user = \"{CLIENT}\" }}]");
+        assert!(text.contains(&before), "{text}");
+        let text = text.replace(&before, &rule);
+        self.machine
+            .put("/etc/tokend/tokend.toml", &text, "644")
+            .unwrap();
+        self.systemctl(&["reload", "tokend.service"]);
+    }
+
     fn reject(&self) {
         let reject = format!("tokenctl get {IT} | tokenctl reject {IT}");
         let said = self.machine.run_as(CLIENT, &["sh", "-c", &reject]).unwrap();
@@ -87,21 +100,64 @@ fn a_sink_of_a_unit_is_ready_with_its_token_and_goes_with_a_stop_and_not_with_a_
     assert!(journal.contains("tokenctl: "), "{journal}");
 }
 
+/// A service that writes down what it is told. Root's sinks may tell it without a rule of polkit.
+const CONSUMER: &str = r#"
+[Service]
+ExecStart=/bin/sh -c 'trap "echo signal >>/run/told" HUP; while :; do sleep 0.1; done'
+ExecReload=/bin/sh -c 'cat /run/tokend-sink/feed/token >>/run/told; echo reload >>/run/told'
+"#;
+
+#[test]
+fn a_service_is_reloaded_or_signalled_for_each_token() {
+    let Some(stage) = Stage::started() else {
+        return;
+    };
+    stage.allow_unit();
+    let unit = "/etc/systemd/system/consumer.service";
+    stage.machine.put(unit, CONSUMER, "644").unwrap();
+    stage.systemctl(&["daemon-reload"]);
+    stage.systemctl(&["start", "consumer.service"]);
+    let told = |words: &str| {
+        wait_until(words, PATIENCE, || {
+            stage.run(&["cat", "/run/told"]).out.contains(words)
+        })
+        .unwrap_or_else(|error| panic!("{error}: {}", stage.machine.journal(UNIT).unwrap()));
+        stage.run(&["rm", "/run/told"]);
+    };
+    stage.sink("User=root", "on_change = { reload = \"consumer.service\" }");
+    told(&format!("{}reload", stage.get()));
+    stage.reject();
+    told(&format!("{}reload", stage.get()));
+    stage.sink(
+        "User=root",
+        "on_change = { signal = \"HUP\", unit = \"consumer.service\" }",
+    );
+    told("signal");
+    stage.reject();
+    told("signal");
+    // What fails is told and ends nothing.
+    stage.systemctl(&["stop", "consumer.service"]);
+    stage.reject();
+    let failed = || {
+        stage
+            .machine
+            .journal(UNIT)
+            .unwrap()
+            .contains("on_change: systemctl ended with")
+    };
+    wait_until("the failure in the journal", PATIENCE, failed).unwrap();
+    assert_eq!(
+        stage.run(&["systemctl", "is-active", UNIT]).line().unwrap(),
+        "active"
+    );
+}
+
 #[test]
 fn a_sink_without_a_user_of_its_own_writes_for_a_group_by_a_rule_for_its_unit() {
     let Some(stage) = Stage::started() else {
         return;
     };
-    let rule = format!("allow = [{{ user = \"{CLIENT}\" }}, {{ unit = \"{UNIT}\" }}]");
-    let text = stage.run(&["cat", "/etc/tokend/tokend.toml"]).out;
-    let before = format!("allow = [{{ user = \"{CLIENT}\" }}]");
-    assert!(text.contains(&before), "{text}");
-    let text = text.replace(&before, &rule);
-    stage
-        .machine
-        .put("/etc/tokend/tokend.toml", &text, "644")
-        .unwrap();
-    stage.systemctl(&["reload", "tokend.service"]);
+    stage.allow_unit();
     stage.sink(&format!("Group={CLIENT}"), "mode = \"640\"");
     assert_eq!(stage.read_as(CLIENT), Some(stage.get()));
     assert_eq!(stage.read_as(STRANGER), None);

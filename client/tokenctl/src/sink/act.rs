@@ -50,3 +50,36 @@ impl Act {
         Self::Command(all.map(str::to_owned).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(act: Act) -> String {
+        match act {
+            Act::Command(words) => words.join(" "),
+            Act::Signal(..) => panic!("it is done without systemctl"),
+        }
+    }
+
+    #[test]
+    fn units_are_reloaded_and_signalled_by_the_manager_they_belong_to() {
+        let [(_, hup), ..] = Act::SIGNALS;
+        for (act, expected) in [
+            (
+                Act::reload("-a.service", false),
+                "systemctl --no-ask-password reload -- -a.service",
+            ),
+            (
+                Act::reload("a.service", true),
+                "systemctl --user --no-ask-password reload -- a.service",
+            ),
+            (
+                Act::kill(hup, "a.service", false),
+                "systemctl --no-ask-password kill --kill-whom=main --signal=HUP -- a.service",
+            ),
+        ] {
+            assert_eq!(words(act), expected);
+        }
+    }
+}
