@@ -3,6 +3,7 @@
 //! Owns the grammar. A usage error never repeats a word that may be a misplaced token or password (see
 //! [`usage_error`]), and exits with 64. Subcommands are built when they are used, to keep the start fast.
 
+mod endpoint;
 mod exec;
 mod get;
 mod helper;
@@ -14,6 +15,7 @@ mod options;
 #[cfg(test)]
 mod page;
 mod request;
+mod serve;
 mod sink;
 mod usage_error;
 mod watch;
@@ -26,6 +28,7 @@ use clap::builder::{PathBufValueParser, ValueHint};
 use clap::{Arg, ArgMatches};
 use tokend_client::AccountName;
 
+pub(crate) use endpoint::{Endpoint, EndpointKind};
 pub(crate) use exec::{Exec, Place};
 pub(crate) use get::Get;
 pub(crate) use helper::{Helper, Protocol, read_cargo};
@@ -39,6 +42,7 @@ use options::{
     print_arg, with_patience,
 };
 pub(crate) use request::Request;
+pub(crate) use serve::Serve;
 pub(crate) use sink::{Sink, SinkChoice};
 pub(crate) use watch::Watch;
 
@@ -62,6 +66,7 @@ pub(crate) enum Command {
     Helper(Helper),
     Request(Request),
     Sink(Sink),
+    Endpoint(Endpoint),
     Status(Status),
     List(List),
     Whoami(Whoami),
@@ -77,6 +82,8 @@ pub(crate) enum Command {
     Logs(Logs),
     /// `exec --file` keeps its files fresh.
     Keep(Keep),
+    /// `exec --as` serves its endpoint.
+    Serve(Serve),
     /// A shell asks which words can follow these.
     Complete(Vec<String>),
 }
@@ -168,6 +175,12 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             command: Command::Keep(keep),
         });
     }
+    if let Some((socket, serve)) = Serve::read(&words) {
+        return Ok(Arguments {
+            socket: Some(socket),
+            command: Command::Serve(serve),
+        });
+    }
     let words = helper::spelled_out(words);
     let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
@@ -187,6 +200,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("helper", matches)) => Command::Helper(helper::read(matches)?),
         Some(("request", matches)) => Command::Request(request::read(matches)?),
         Some(("sink", matches)) => Command::Sink(sink::read(matches)?),
+        Some(("endpoint", matches)) => Command::Endpoint(endpoint::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -269,9 +283,6 @@ pub(crate) fn grammar() -> clap::Command {
             command("request", help::REQUEST)
                 .after_help(help::REQUEST_AFTER)
                 .defer(request::grammar),
-            command("sink", help::SINK)
-                .after_help(help::SINK_AFTER)
-                .defer(sink::grammar),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
                 .defer(with_status),
@@ -301,8 +312,22 @@ pub(crate) fn grammar() -> clap::Command {
                 .after_help(help::DOCTOR_AFTER)
                 .defer(|command| command.args([account_arg().required(false), json_arg()])),
         ])
+        .subcommands(kept())
         .subcommands(apart())
         .subcommand(hidden())
+}
+
+/// Commands that go on for as long as a program uses their tokens.
+fn kept() -> [clap::Command; 2] {
+    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
+    [
+        command("sink", help::SINK)
+            .after_help(help::SINK_AFTER)
+            .defer(sink::grammar),
+        command("endpoint", help::ENDPOINT)
+            .after_help(help::ENDPOINT_AFTER)
+            .defer(endpoint::grammar),
+    ]
 }
 
 /// Commands that need no daemon.

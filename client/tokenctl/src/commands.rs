@@ -17,8 +17,8 @@ use crate::failure::{Exit, Failure};
 use crate::request::program;
 use crate::who_answered::Daemon;
 use crate::{
-    clock, completion, doctor, exec, helper, init, input, integrate, login, logs, output, sink,
-    status, token, token_watch, watch, whoami, words,
+    clock, completion, doctor, endpoint, exec, helper, init, input, integrate, login, logs, output,
+    sink, status, token, token_watch, watch, whoami, words,
 };
 
 /// Runs a command to its end.
@@ -33,6 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Helper(options) => helper::run(socket, &options),
         Command::Request(_) => Err(program::become_it()),
         Command::Sink(options) => sink::run(socket, &options),
+        Command::Endpoint(options) => endpoint::run(socket, options),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
         Command::Whoami(options) => show_caller(socket, &options),
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             integrate::run(options.consumer.as_deref(), options.account.as_ref())
         }
         Command::Keep(options) => exec::keep(socket, options),
+        Command::Serve(options) => exec::serve(socket, options),
         Command::Complete(words) => completion::answer(&words),
     }
 }
@@ -95,7 +97,7 @@ fn run_with_tokens(socket: Option<&Path>, options: &Exec) -> Result<(), Failure>
     // A place that cannot have files is noticed before there is a token.
     let runtime = match options.place {
         Place::File => Some(Runtime::find()?),
-        Place::Environment | Place::Descriptor => None,
+        Place::Environment | Place::Descriptor | Place::Endpoint(_) => None,
     };
     let (mut client, Patience { wait, timeout, .. }) =
         connect_within(socket, patience(&options.patient))?;
@@ -107,8 +109,9 @@ fn run_with_tokens(socket: Option<&Path>, options: &Exec) -> Result<(), Failure>
         demand.min_validity = options.min_validity;
         tokens.push(Obtained::now(client.get(&demand)?));
     }
+    let socket = client.socket().as_path().to_owned();
     drop(client);
-    exec::run(options, &tokens, updater)
+    exec::run(&socket, options, &tokens, updater)
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {

@@ -1,9 +1,11 @@
 //! Running a command with tokens.
 //!
 //! Owns the order of things: every token is there before anything is started, and then this process becomes the command. So signals, the
-//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed but, with `--file`, the updater of the
-//! files beside it.
+//! terminal and the exit status are the command's own, and nothing of tokenctl is left to be killed but a process beside it: with `--file`
+//! the updater of the files, with `--as` the server of an endpoint.
 
+mod apart;
+mod endpoint;
 mod handover;
 mod kept_file;
 mod runtime;
@@ -15,15 +17,17 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokend_client::Token;
 
-use crate::arguments::{Exec, Place};
+use crate::arguments::{EndpointKind, Exec, Place};
 use crate::failure::{Exit, Failure};
-use crate::{clock, words};
+use crate::{clock, token, words};
+pub(crate) use endpoint::serve;
 pub(crate) use runtime::Runtime;
 pub(crate) use start::Updater;
 pub(crate) use updater::run as keep;
@@ -48,6 +52,7 @@ impl Obtained {
 
 /// Becomes the command. Returns only if that fails.
 pub(crate) fn run(
+    socket: &Path,
     options: &Exec,
     tokens: &[Obtained],
     updater: Option<Updater>,
@@ -80,7 +85,15 @@ pub(crate) fn run(
             }
             // All of them together, below.
             Place::File => {}
+            // One that SDKs cannot use is noticed before the command is started.
+            Place::Endpoint(EndpointKind::Azure | EndpointKind::Gce) => {
+                token::bearer(&obtained.token)?;
+            }
+            Place::Endpoint(EndpointKind::ExternalAccount) => {}
         }
+    }
+    if let Place::Endpoint(kind) = options.place {
+        endpoint::prepare(&mut command, socket, options, kind)?;
     }
     if let Some(updater) = updater {
         let directory = updater.give(options, tokens)?;

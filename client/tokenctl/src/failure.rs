@@ -107,6 +107,16 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// The code that it ends with.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// When it may succeed, if that is known.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// Whether it has no message.
     pub(crate) fn is_silent(&self) -> bool {
         self.what.is_empty()

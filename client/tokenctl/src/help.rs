@@ -109,11 +109,17 @@ and /dev/shm the first that is safe. They go when the process that was started e
 ends; one that goes to the background loses them. If the process beside it is killed, the next
 `exec --file` removes them before it does anything else.
 
+With --as the command's SDK of a cloud asks an endpoint that is there for it alone while it runs,
+and gets the newest token each time; see `tokenctl endpoint --help` for the kinds and for --for.
+NO_PROXY gets the endpoint's address too. For external-account, GOOGLE_APPLICATION_CREDENTIALS
+names the configuration that gcloud made.
+
 Examples:
   tokenctl exec ads -- ./report
   tokenctl exec ads=ADS_TOKEN crm=CRM_TOKEN --min-validity 10m -- ./compare --all
   tokenctl exec --fd ads -- sh -c './report --token-file \"$ACCESS_TOKEN_FILE\"'
-  tokenctl exec --file ads=ADS_TOKEN_FILE -- ./server";
+  tokenctl exec --file ads=ADS_TOKEN_FILE -- ./server
+  tokenctl exec --as azure --for https://api.example.com ads -- ./server";
 
 pub(crate) const WATCH: &str = "Print an account's token, and each newer one as it comes";
 
@@ -202,6 +208,35 @@ The keys of each format are in tokenctl(1).
 Examples:
   tokenctl sink --check
   tokenctl sink --file ./ads.toml";
+
+pub(crate) const ENDPOINT: &str =
+    "Serve an account's token to an SDK of a cloud, in the protocol that it speaks";
+
+pub(crate) const ENDPOINT_AFTER: &str = "\
+A program that uses such an SDK gets tokens of tokend without a change. To run one program, use
+`tokenctl exec --as KIND`, which does all of this. For a service, run this as the same user, by
+systemd as tokend-endpoint@NAME.service or by hand: it writes the variables by which the SDK finds
+it to the file `environment` in DIRECTORY, which has to be that user's alone (mode 700), for
+EnvironmentFile= of the service. It listens on the socket that systemd passes, or at --listen, and
+only on this machine's own addresses.
+
+Kinds:
+  azure             the identity endpoint of Azure App Service, for azure-identity; PURPOSE is a
+                    resource, such as https://api.example.com
+  gce               Google's metadata server, for google-auth and others; PURPOSE is a scope
+  external-account  the source of an `external_account` of Google's SDKs, which exchange the
+                    token; --credentials names the configuration that gcloud made
+
+Only programs of the same user are served: the kernel says whose a connection is. azure and
+external-account demand a secret as well, which is in the variables. Each token is asked of tokend
+when an SDK asks for one, so your right decides each time. A resource or scope is refused unless
+it was named with --for, is at an address of the account's urls ([api]), or was granted by the
+provider. What an SDK repeats by itself is answered with 503 (later), everything else with 403;
+the answer says why.
+
+Examples:
+  tokenctl endpoint azure ads --directory ~/ads --listen 127.0.0.1:0 --for https://api.example.com
+  tokenctl exec --as azure --for https://api.example.com ads -- ./report";
 
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 

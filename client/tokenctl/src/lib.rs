@@ -14,6 +14,7 @@ mod completion;
 mod connection;
 mod deadline;
 mod doctor;
+mod endpoint;
 mod exec;
 mod failure;
 mod help;

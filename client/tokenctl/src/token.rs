@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
-pub(crate) use authorization::scheme;
+pub(crate) use authorization::{bearer, scheme};
 pub(crate) use json::facts;
 use parts::{cannot_stand, header, line};
 pub(crate) use parts::{demand_plain, lines};

@@ -8,7 +8,7 @@ use super::Machine;
 use tokend_harness::built;
 
 /// The unit files of this source tree, and where each is installed.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 15] = [
     ("tokend.service", "/usr/lib/systemd/system/tokend.service"),
     ("tokend.socket", "/usr/lib/systemd/system/tokend.socket"),
     (
@@ -26,6 +26,14 @@ const FILES: [(&str, &str); 13] = [
     (
         "tokend-sink@.service",
         "/usr/lib/systemd/system/tokend-sink@.service",
+    ),
+    (
+        "tokend-endpoint@.service",
+        "/usr/lib/systemd/system/tokend-endpoint@.service",
+    ),
+    (
+        "tokend-endpoint@.socket",
+        "/usr/lib/systemd/system/tokend-endpoint@.socket",
     ),
     (
         "tokend-http.socket",

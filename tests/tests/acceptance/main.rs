@@ -13,6 +13,7 @@ mod docker;
 mod doctor;
 mod documents;
 mod ended;
+mod endpoint;
 mod entering;
 mod examples;
 mod exec_file;

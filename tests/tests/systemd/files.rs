@@ -5,10 +5,11 @@ use tokend_tests::systemd;
 use super::stage::Stage;
 
 /// `systemd/README.md` explains each remaining item: 0.8 for the daemon and for sinks, 1.1 for the relay.
-const EXPOSURES: [(&str, &str); 3] = [
+const EXPOSURES: [(&str, &str); 4] = [
     ("tokend.service", "--threshold=8"),
     ("tokend-egress.service", "--threshold=11"),
     ("tokend-sink@.service", "--threshold=8"),
+    ("tokend-endpoint@.service", "--threshold=13"),
 ];
 
 #[test]
@@ -38,6 +39,7 @@ fn no_unit_counts_its_starts_and_every_socket_of_the_daemon_its_waiting_clients(
         "tokend-http.socket",
         "tokend-credentials.socket",
         "tokend-oidc-agent.socket",
+        "tokend-endpoint@.socket",
         "tokend-egress.service",
         "tokend-egress.socket",
         "user/tokend.service",

@@ -119,6 +119,8 @@ fn checkout(stage: &Stage) {
         "tokend-egress.socket",
         "tokend-metrics.socket",
         "tokend-sink@.service",
+        "tokend-endpoint@.service",
+        "tokend-endpoint@.socket",
         "tokend-http.socket",
         "tokend-credentials.socket",
         "tokend-oidc-agent.socket",

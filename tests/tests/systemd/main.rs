@@ -13,6 +13,7 @@ mod check;
 mod credentials;
 mod doctor;
 mod egress;
+mod endpoint;
 mod files;
 mod front;
 mod guide;

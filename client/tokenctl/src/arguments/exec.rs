@@ -9,7 +9,10 @@ use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgMatches};
 use tokend_client::AccountName;
 
-use super::options::{Patient, duration, duration_arg, flag, patient, variable, with_patience};
+use super::endpoint::{EndpointKind, kind_parser, purposes, purposes_arg};
+use super::options::{
+    Patient, duration, duration_arg, flag, patient, text, variable, with_patience,
+};
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Exec {
     pub(crate) place: Place,
     /// The program and its arguments; never empty.
     pub(crate) command: Vec<OsString>,
+    /// What an endpoint's token is for.
+    pub(crate) purposes: Vec<String>,
     pub(crate) min_validity: Option<Duration>,
     pub(crate) patient: Patient,
 }
@@ -32,6 +37,8 @@ pub(crate) enum Place {
     Descriptor,
     /// In files that are kept fresh while the command runs; the variables hold their paths.
     File,
+    /// At an endpoint that its SDK asks.
+    Endpoint(EndpointKind),
 }
 
 pub(super) fn grammar(command: clap::Command) -> clap::Command {
@@ -59,20 +66,36 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
             "Put the path of a file into the variable that has the newest token while the command runs",
         )
         .conflicts_with("fd"),
+        Arg::new("as")
+            .long("as")
+            .value_name("KIND")
+            .value_parser(kind_parser())
+            .conflicts_with_all(["fd", "file", "min-validity"])
+            .help("Serve the token to the SDK in the command, in the protocol of this cloud"),
+        purposes_arg().requires("as"),
         duration_arg("min-validity", "How long each token must still live"),
     ]))
 }
 
 pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {
-    let place = match (matches.get_flag("fd"), matches.get_flag("file")) {
-        (true, _) => Place::Descriptor,
-        (_, true) => Place::File,
+    let endpoint = text(matches, "as").and_then(EndpointKind::named);
+    let place = match (endpoint, matches.get_flag("fd"), matches.get_flag("file")) {
+        (Some(kind), ..) => Place::Endpoint(kind),
+        (_, true, _) => Place::Descriptor,
+        (_, _, true) => Place::File,
         _ => Place::Environment,
     };
     let words = matches.get_many::<String>("accounts").into_iter().flatten();
     let tokens: Vec<(AccountName, String)> = words
         .map(|word| read_token(word, place))
         .collect::<Result<_, _>>()?;
+    let has_variable = || words_with_variable(matches);
+    if endpoint.is_some() && (tokens.len() > 1 || has_variable()) {
+        return Err(Failure::usage(
+            "an endpoint has one account and variables of its own",
+            "name one account without a variable: tokenctl exec --as KIND ACCOUNT -- COMMAND",
+        ));
+    }
     for (at, (_, variable)) in tokens.iter().enumerate() {
         if tokens.iter().take(at).any(|(_, other)| other == variable) {
             return Err(Failure::usage(
@@ -89,9 +112,15 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {
         tokens,
         place,
         command: command.cloned().collect(),
+        purposes: purposes(matches),
         min_validity: duration(matches, "min-validity")?,
         patient: patient(matches)?,
     })
+}
+
+fn words_with_variable(matches: &ArgMatches) -> bool {
+    let mut words = matches.get_many::<String>("accounts").into_iter().flatten();
+    words.any(|word| word.contains('='))
 }
 
 fn read_token(word: &str, place: Place) -> Result<(AccountName, String), Failure> {
@@ -102,6 +131,8 @@ fn read_token(word: &str, place: Place) -> Result<(AccountName, String), Failure
             match place {
                 Place::Environment => "ACCESS_TOKEN",
                 Place::Descriptor | Place::File => "ACCESS_TOKEN_FILE",
+                // It has variables of its own.
+                Place::Endpoint(_) => "",
             },
         ),
     };

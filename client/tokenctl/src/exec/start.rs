@@ -1,7 +1,7 @@
-//! Starting the updater of files, in the process that becomes the command.
+//! Starting a process beside the command, in the process that becomes the command: the updater of files, and the server of an endpoint.
 //!
-//! Owns how the updater comes to be apart from the command: the process that is started leaves a copy of itself and ends, so the updater is no
-//! child of the command, which may wait for all of its children. It is started before the tokens are asked for, so that it gets ready
+//! Owns how it comes to be apart from the command: the process that is started leaves a copy of itself and ends, so that is no child of the
+//! command, which may wait for all of its children. An updater is started before the tokens are asked for, so that it gets ready
 //! meanwhile, and it is there before the command is and before any file has a token, so that no token is ever without somebody who removes
 //! it. Must never put a token among arguments.
 
@@ -119,7 +119,7 @@ fn not_begun(exit: Exit, why: &str) -> Failure {
 }
 
 /// A process of tokenctl that comes to be beside this one.
-struct Beside {
+pub(super) struct Beside {
     conversation: UnixStream,
     /// What was started, which ends by itself as soon as its copy is there.
     between: Option<Child>,
@@ -127,7 +127,7 @@ struct Beside {
 
 impl Beside {
     /// Starts it, with a conversation as its standard input and this process as its standard output.
-    fn start(socket: &Path, words: Vec<OsString>) -> io::Result<Self> {
+    pub(super) fn start(socket: &Path, words: Vec<OsString>) -> io::Result<Self> {
         let (conversation, theirs) = UnixStream::pair()?;
         // Taken of this process while it lives, so that the other cannot take another of the same number for it.
         let this = pidfd_open(getpid(), PidfdFlags::empty())?;
@@ -157,7 +157,7 @@ impl Beside {
     }
 
     /// Talks to it; `None` if it ended meanwhile.
-    fn talk<T>(
+    pub(super) fn talk<T>(
         &mut self,
         talk: impl FnOnce(&UnixStream) -> io::Result<T>,
     ) -> io::Result<Option<T>> {

@@ -1,24 +1,16 @@
 //! The updater of `exec --file`: a process beside the command, which keeps its files fresh and removes them at the end.
 //!
-//! Owns how long it lives: exactly as long as the process that was started as the command. It is in a session of its own, ignores the
-//! signals that end programs, and of the command's files has standard error alone, so it delays nobody who waits for the end of the others.
-//! Standard output is the command's process here and nothing is ever printed there.
+//! Owns how long it lives: exactly as long as the process that was started as the command.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::stdio::dup2_stdin;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tokend_client::{ClientError, FaultCode, SocketPath, WatchOptions};
 
+use super::apart;
 use super::handover;
 use super::kept_file::KeptFile;
 use super::runtime::TokenDirectory;
@@ -60,7 +52,8 @@ pub(crate) fn run(socket: Option<&Path>, options: Keep) -> Result<(), Failure> {
     let (sender, happened) = sync_channel(ROOM);
     let mut files = Vec::new();
     let notes = Notes::start();
-    let watching = watch_command(sender.clone());
+    let ended = sender.clone();
+    let watching = apart::at_the_end(move || drop(ended.send(Happened::Ended)));
     for (at, (account, ends)) in options.accounts.into_iter().zip(ends).enumerate() {
         let mut demand = WatchOptions::new(account.clone());
         demand.min_validity = options.min_validity;
@@ -93,7 +86,7 @@ fn begin(options: &Keep) -> Result<Option<Begun>, Failure> {
             "use --fd",
         )
     };
-    settle().map_err(failed)?;
+    apart::settle().map_err(failed)?;
     let directory = TokenDirectory::hold(options.directory.clone());
     let first = handover::take(options.accounts.len(), io::stdin());
     let (directory, first) = match (directory, first) {
@@ -109,6 +102,7 @@ fn begin(options: &Keep) -> Result<Option<Begun>, Failure> {
         all.try_for_each(|(account, (secret, _))| directory.file_of(account).write(secret))?;
         Ok(first.iter().map(|(_, ends)| *ends).collect())
     });
+    let answer = || apart::answer(&[start::READY]);
     match written.and_then(|ends| answer().map(|()| ends).map_err(failed)) {
         Ok(ends) => Ok(Some(Begun { directory, ends })),
         Err(failure) => {
@@ -116,54 +110,6 @@ fn begin(options: &Keep) -> Result<Option<Begun>, Failure> {
             Err(failure)
         }
     }
-}
-
-fn settle() -> io::Result<()> {
-    close_inherited()?;
-    // The process that was started ends here, and a copy of it goes on in a session of its own and in the root directory: the command's directory
-    // may be on something that is to be unmounted. No thread was started before this, so the copy has all there is.
-    nix::unistd::daemon(false, true)?;
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
-    }
-    Ok(())
-}
-
-/// Standard input is where the tokens came from, and where the answer goes.
-fn answer() -> io::Result<()> {
-    rustix::io::write(io::stdin(), &[start::READY])?;
-    Ok(dup2_stdin(File::open("/dev/null")?)?)
-}
-
-/// Closes what was inherited but the first three: the other end of a pipe or a connection waits for the last one to close it.
-fn close_inherited() -> io::Result<()> {
-    let mut inherited = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let number = entry?
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        inherited.extend(number.filter(|number: &i32| *number > 2));
-    }
-    for number in inherited {
-        match nix::unistd::close(number) {
-            // The list itself was open too and is not any more.
-            Ok(()) | Err(nix::errno::Errno::EBADF) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// Waits in a thread for the end of the command.
-fn watch_command(sender: SyncSender<Happened>) -> io::Result<()> {
-    let wait = move || {
-        let command = io::stdout();
-        let mut watched = [PollFd::new(&command, PollFlags::IN)];
-        while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
-        drop(sender.send(Happened::Ended));
-    };
-    thread::Builder::new().spawn(wait).map(drop)
 }
 
 /// What a thread for each account does.

@@ -1,14 +1,15 @@
 //! All consumers, by name.
 //!
-//! Owns their order. The entries are in `platforms` and `programs`.
+//! Owns their order. The entries are in `clouds`, `platforms` and `programs`.
 
 use super::consumer::Consumer;
-use super::{platforms, programs};
+use super::{clouds, platforms, programs};
 
 /// All of them, by name.
 pub(super) const TABLE: &[Consumer] = &[
     programs::ANSIBLE,
     platforms::AWS,
+    clouds::AZURE,
     platforms::CARGO,
     programs::CLAUDE_CODE,
     programs::CLAUDE_MCP,
@@ -16,6 +17,8 @@ pub(super) const TABLE: &[Consumer] = &[
     programs::CURL,
     platforms::DOCKER,
     platforms::DOCKER_HELPER,
+    clouds::EXTERNAL_ACCOUNT,
+    clouds::GCE,
     platforms::GIT,
     platforms::GITHUB_ACTIONS,
     programs::GO,

@@ -21,3 +21,18 @@ pub(crate) fn scheme(token: &Token) -> Result<String, Failure> {
         )),
     }
 }
+
+/// The token, for programs that send `Authorization: Bearer` and nothing else.
+pub(crate) fn bearer(token: &Token) -> Result<&str, Failure> {
+    let (name, prefix) = header(token)?;
+    let is_bearer =
+        name.eq_ignore_ascii_case("Authorization") && prefix.eq_ignore_ascii_case("Bearer ");
+    match is_bearer {
+        true => Ok(token.access_token.expose()),
+        false => Err(Failure::new(
+            Exit::Config,
+            "the API of this account does not take its token as a bearer token, and this program sends no other",
+            "get the token with: tokenctl get ACCOUNT",
+        )),
+    }
+}
