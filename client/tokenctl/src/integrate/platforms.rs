@@ -95,7 +95,7 @@ pub(super) const GITHUB_ACTIONS: Consumer = Consumer {
 pub(super) const KUBECTL: Consumer = Consumer {
     name: "kubectl",
     about: "kubectl, and every client with its exec plugins, with the token",
-    needs: "kubectl 1.22 or newer (older ones: v1beta1); a context with this user",
+    needs: "kubectl 1.22 or newer (older ones: v1beta1); a context with this user; a server whose redirects you trust",
     parts: &[(
         "~/.kube/config",
         r"users:
@@ -189,6 +189,7 @@ User=prometheus
             r"scrape_configs:
 - job_name: example
   scheme: https
+  follow_redirects: false
   authorization:
     credentials_file: /run/tokend-sink/prometheus/token
   static_configs:

@@ -13,6 +13,7 @@ pub(super) const ANSIBLE: Consumer = Consumer {
         r#"- name: Ask the API
   ansible.builtin.uri:
     url: https://api.example.com/
+    follow_redirects: none
     headers:
       Authorization: "Bearer {{ lookup('ansible.builtin.pipe', 'tokenctl get ACCOUNT') }}"
   no_log: true
@@ -101,12 +102,13 @@ func main() {
 		log.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	answer, err := http.DefaultClient.Do(request)
+	// It follows no redirect, which would take the token along.
+	answer, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode >= 400 {
+	if answer.StatusCode >= 300 {
 		log.Fatal(answer.Status)
 	}
 	io.Copy(os.Stdout, answer.Body)
@@ -203,8 +205,8 @@ pub(super) const PYTHON: Consumer = Consumer {
 import urllib.request
 
 said = subprocess.run(["tokenctl", "get", "ACCOUNT"], check=True, stdout=subprocess.PIPE, text=True)
-headers = {"Authorization": "Bearer " + said.stdout.strip()}
-request = urllib.request.Request("https://api.example.com/", headers=headers)
+request = urllib.request.Request("https://api.example.com/")
+request.add_unredirected_header("Authorization", "Bearer " + said.stdout.strip())
 with urllib.request.urlopen(request) as answer:
     print(answer.read().decode())
 "#,
@@ -251,7 +253,7 @@ pub(super) const WGET: Consumer = Consumer {
 rc=$(mktemp) && trap 'rm -f "$rc"' EXIT
 header=$(tokenctl get ACCOUNT --format header) &&
   printf 'header = %s\n' "$header" > "$rc" &&
-  wget -qO- --config="$rc" https://api.example.com/
+  wget -qO- --max-redirect=0 --config="$rc" https://api.example.com/
 "#,
     )],
 };

@@ -2,7 +2,7 @@
 //!
 //! Owns what is replaced in the lines, and how the consumer ends when the account needs a login. `tests/README.md` has the versions.
 
-use super::{ADVICE, End, Scene, Server, show};
+use super::{ADVICE, End, Redirects, Scene, Server, show};
 
 /// What is run here; a test compares it with the table.
 pub(crate) const NAMES: [&str; 17] = [
@@ -156,7 +156,9 @@ fn kubectl() {
         code: 1,
         says: ADVICE,
     };
-    show(&["kubectl"], Server::https_with("{}"), script, &end);
+    // It adds the token to each request, wherever that goes; `needs` says so.
+    let server = Server::https_with("{}").with(Redirects::Unshown);
+    show(&["kubectl"], server, script, &end);
 }
 
 #[test]

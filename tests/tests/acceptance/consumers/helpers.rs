@@ -8,7 +8,7 @@ use tokend_harness::demand::carried_out;
 use tokend_tests::installed;
 
 use super::{
-    ADVICE, End, Scene, Server,
+    ADVICE, End, Redirects, Scene, Server,
     cases::{ITS_OWN, api},
     show, there,
 };
@@ -281,7 +281,7 @@ fn docker_helper() {
         code: 1,
         says: ADVICE,
     };
-    show(&["skopeo"], server, script, &end);
+    show(&["skopeo"], server.with(Redirects::One), script, &end);
 }
 
 #[test]
@@ -441,7 +441,7 @@ fn terraform() {
         code: 1,
         says: ADVICE,
     };
-    show(&["curl"], server, script, &end);
+    show(&["curl"], server.with(Redirects::One), script, &end);
 }
 
 /// Makes what is uploaded.

@@ -1,9 +1,10 @@
 //! Programs that nobody here wrote, each with the lines that `tokenctl integrate` prints for it.
 //!
-//! Owns what is shown of each: it uses the token; it uses the next one; the next one after a refusal; and when the account needs a login it
-//! fails, says so, and sends nothing. Every server refuses all tokens but the newest.
+//! Owns what is shown of each: it uses the token; it uses the next one; the next one after a refusal; no redirect gets it to another host; and
+//! when the account needs a login it fails, says so, and sends nothing. Every server refuses all tokens but the newest.
 
 mod cases;
+mod elsewhere;
 mod helpers;
 mod servers;
 
@@ -19,7 +20,8 @@ use tokend_provider_simulator::{Configuration, Simulator, spec::Api};
 use tokend_tests::examples::exposed;
 
 use crate::stage::{FAST, ON_DEMAND, account};
-use servers::Server;
+use elsewhere::Elsewhere;
+use servers::{Redirects, Server};
 
 /// A daemon with one account, `it`, whose password was entered; a server; and a home for the consumer.
 struct Scene {
@@ -164,7 +166,7 @@ impl Scene {
     }
 }
 
-/// Shows the four things of one consumer. `programs` are those that must be installed.
+/// Shows the five things of one consumer. `programs` are those that must be installed.
 fn show(programs: &[&str], server: Server, script: impl FnOnce(&Scene) -> String, end: &End) {
     if !carried_out(&programs.join(", "), there(programs)) {
         return;
@@ -195,7 +197,9 @@ fn show(programs: &[&str], server: Server, script: impl FnOnce(&Scene) -> String
     assert!(now.0 == accepted && now.1 > refused, "{now:?} {output:?}");
     let reject = ["reject", "it", "--print"];
     let third = scene.site.tokenctl_with(&reject, &second).unwrap();
-    good(&third.line().unwrap());
+    let third = third.line().unwrap();
+    good(&third);
+    stays_here(&scene, &script, &third);
     // Only a person can help.
     let forgotten = scene.site.tokenctl(&["forget", "it", "--yes"]).unwrap();
     assert_eq!(forgotten.code, Some(0), "{forgotten:?}");
@@ -210,6 +214,23 @@ fn show(programs: &[&str], server: Server, script: impl FnOnce(&Scene) -> String
         before,
         "nothing was presented: {said}"
     );
+}
+
+/// Shows that a consumer whose server sends it to another host presents nothing there. What it makes of the redirect is its own affair.
+fn stays_here(scene: &Scene, script: &str, token: &str) {
+    let leads_on = match scene.server.redirects {
+        Redirects::Unshown => return,
+        Redirects::One => false,
+        Redirects::Two => true,
+    };
+    let elsewhere = Elsewhere::start(leads_on);
+    scene.server.send_to(Some(elsewhere.url()));
+    let (accepted, _) = scene.server.counts();
+    let output = scene.run(script);
+    assert!(scene.server.counts().0 > accepted, "{script}\n{output:?}");
+    let learned = elsewhere.learned(token);
+    assert!(learned.is_empty(), "{script}\n{learned:?}\n{output:?}");
+    scene.server.send_to(None);
 }
 
 fn there(programs: &[&str]) -> anyhow::Result<()> {

@@ -20,8 +20,20 @@ use tokend_harness::hostile::{
 pub(crate) struct Server {
     raw: Raw,
     demand: Arc<Demand>,
+    pub(crate) redirects: Redirects,
     /// The certificate of a server with TLS, as PEM.
     pub(crate) certificate: String,
+}
+
+/// The redirects after which a consumer is shown to keep the token to itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// The protocol has none, or the program sends the token after each, which no line of ours can change.
+    Unshown,
+    /// One, to another host. Programs that were built with a Go before 1.22.11 send it after a second one, within that host (CVE-2024-45336).
+    One,
+    /// That, and then one within the other host.
+    Two,
 }
 
 #[derive(Default)]
@@ -29,6 +41,8 @@ struct Demand {
     newest: Mutex<String>,
     accepted: AtomicUsize,
     refused: AtomicUsize,
+    /// Where whoever presents the newest token is sent, in place of an answer.
+    elsewhere: Mutex<Option<String>>,
 }
 
 impl Demand {
@@ -65,7 +79,7 @@ impl Server {
             talk.say(&answer);
             talk.hang_up();
         });
-        Self::of(raw, demand, String::new())
+        Self::of(raw, demand, Redirects::Two, String::new())
     }
 
     pub(crate) fn https_with(body: &'static str) -> Self {
@@ -92,7 +106,7 @@ impl Server {
                 drop(tls.flush());
             }
         });
-        Self::of(raw, demand, certificate)
+        Self::of(raw, demand, Redirects::Two, certificate)
     }
 
     /// Takes a mail by XOAUTH2.
@@ -173,13 +187,14 @@ impl Server {
                 }
             }
         });
-        Self::of(raw, demand, String::new())
+        Self::of(raw, demand, Redirects::Unshown, String::new())
     }
 
-    fn of(raw: Raw, demand: Arc<Demand>, certificate: String) -> Self {
+    fn of(raw: Raw, demand: Arc<Demand>, redirects: Redirects, certificate: String) -> Self {
         Self {
             raw,
             demand,
+            redirects,
             certificate,
         }
     }
@@ -187,6 +202,16 @@ impl Server {
     /// From now on only this token is good.
     pub(crate) fn demand(&self, token: &str) {
         token.clone_into(&mut self.demand.newest.lock().unwrap());
+    }
+
+    /// The same, for a program that is to be shown fewer redirects.
+    pub(crate) fn with(self, redirects: Redirects) -> Self {
+        Self { redirects, ..self }
+    }
+
+    /// From now on whoever presents the newest token is sent to this host, or is answered again.
+    pub(crate) fn send_to(&self, host: Option<String>) {
+        *self.demand.elsewhere.lock().unwrap() = host;
     }
 
     /// How many tokens were accepted, and how many refused.
@@ -238,6 +263,14 @@ fn answer(demand: &Demand, request: &str, page: &dyn Fn(&str) -> (String, String
     match demand.accepts(presented(request).as_deref()) {
         true => {
             let path = request.split(' ').nth(1).unwrap_or_default();
+            if let Some(host) = &*demand.elsewhere.lock().unwrap() {
+                // After 307 a body is sent again.
+                let status = match request.starts_with("POST ") {
+                    true => "307 Temporary Redirect",
+                    false => "302 Found",
+                };
+                return reply(status, &format!("Location: {host}{path}\r\n{EVERY}"), b"");
+            }
             let (headers, body) = page(path);
             let kind = match body.starts_with('<') {
                 _ if headers.contains("Content-Type") => "",
