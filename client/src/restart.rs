@@ -60,9 +60,11 @@ pub(crate) struct Again {
 
 #[cfg(feature = "async")]
 impl Again {
-    /// A daemon that refuses does so again in a moment; each refusal is a line in its audit log.
+    /// A daemon that refuses does so again in a moment; the refusals of a minute are two lines in its audit log.
     const FIRST_REFUSED: Duration = Duration::from_secs(1);
-    const LONGEST_REFUSED: Duration = Duration::from_secs(60);
+    /// How late a program may notice that its right has come back: about as long as the person who gave it waits before they wonder. A
+    /// thousand programs that ask so often cost their user a tenth of what it may ask in vain.
+    const LONGEST_REFUSED: Duration = Duration::from_secs(10);
 
     pub(crate) fn new() -> Self {
         Self { pause: FIRST }
@@ -82,5 +84,33 @@ impl Again {
         self.pause = pause * 2;
         let asked = error.retry_after().unwrap_or_default();
         pause.max(asked.min(longest))
+    }
+}
+
+#[cfg(all(test, feature = "async"))]
+mod tests {
+    use tokend_proto::Fault;
+
+    use super::*;
+
+    #[test]
+    fn a_right_that_comes_back_is_noticed_within_ten_seconds() {
+        let refused = || {
+            let fault = Fault::new(FaultCode::NotAllowed, "no rule allows it");
+            ClientError::from(fault.retry_after(3_600_000))
+        };
+        let mut again = Again::new();
+        let asked = again.pause(&refused());
+        assert_eq!(
+            asked,
+            Duration::from_secs(10),
+            "however long it was told to wait"
+        );
+        let mut again = Again::new();
+        let plain = || ClientError::from(Fault::new(FaultCode::NotAllowed, "no rule allows it"));
+        let pauses: Vec<u64> = (0..6).map(|_| again.pause(&plain()).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 10, 10]);
+        again.has_worked();
+        assert_eq!(again.pause(&plain()).as_secs(), 1);
     }
 }

@@ -45,7 +45,7 @@ impl Client {
     /// [`Subscription::token`] costs neither a request nor a system call.
     ///
     /// It needs no daemon yet. When the daemon goes away, or the right to the token is taken away, the subscription says
-    /// so, and comes back by itself when they do.
+    /// so, and comes back by itself when they do: a right within ten seconds.
     ///
     /// # Panics
     /// Outside a tokio runtime.
