@@ -2,7 +2,7 @@
 //
 // Owns when a token is added to a request and taken off again. It goes only to addresses of its account, and with no redirect.
 
-import { isRefusal, shared } from "./lib/client.js";
+import { isRefusal, mayRefuse, shared } from "./lib/client.js";
 import { WrongUse } from "./lib/errors.js";
 import { DECIDING } from "./lib/link.js";
 
@@ -46,7 +46,9 @@ export function attach(instance, account, { client = shared() } = {}) {
     sent.delete(config);
     remove(config, went.name, went.before);
     config.beforeRedirect = went.theirs;
-    if (config[AGAIN] || response.status < 400) return undefined;
+    if (config[AGAIN] || !mayRefuse(client, account, response.status)) return undefined;
+    // A good answer that is a stream is its reader's.
+    if (response.status < 400 && typeof response.data?.pipe === "function") return undefined;
     if (!(await isRefusal(client, account, response.status, text(response)))) return undefined;
     await client.reject(account, went.token);
     return isRepeatable(config.data) ? instance.request({ ...config, [AGAIN]: true }) : undefined;

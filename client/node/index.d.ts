@@ -33,6 +33,8 @@ export interface Demand extends Patience {
 export interface Account {
   name: string;
   urls: string[];
+  /** Whether its API may refuse the token in an answer with a status below 400: ask `refused` about those too. */
+  refusedBelow400: boolean;
 }
 
 /** What a watch tells. Skip kinds that you do not know. */

@@ -15,6 +15,8 @@ class Followed {
   #ledger = new Ledger();
   #flights = new Map();
   #following;
+  /** Whether its API may refuse the token in an answer with a status below 400. */
+  refusedBelow400 = false;
 
   constructor(link, name) {
     this.#link = link;
@@ -70,14 +72,16 @@ class Followed {
     if (urls !== undefined && covered(urls, wanted)) return true;
     urls = this.#ledger.urls(false);
     if (urls === undefined) {
-      urls = [];
+      let own = { urls: [], refusedBelow400: false };
       for await (const line of this.#link.lines("/v1/accounts")) {
         if (line.account === this.#name) {
-          urls = account(line).urls;
+          own = account(line);
           break;
         }
       }
+      urls = own.urls;
       this.#ledger.toldUrls(urls);
+      this.refusedBelow400 = own.refusedBelow400;
     }
     return covered(urls, wanted);
   }
@@ -92,7 +96,8 @@ class Followed {
 
 function account(line) {
   if (typeof line.account !== "string" || !Array.isArray(line.urls)) throw protocol("an account has no name or no addresses");
-  return { name: line.account, urls: line.urls.filter((url) => typeof url === "string") };
+  const urls = line.urls.filter((url) => typeof url === "string");
+  return { name: line.account, urls, refusedBelow400: line.refused_below_400 === true };
 }
 
 const endAll = (accounts) => {
@@ -103,7 +108,14 @@ const endAll = (accounts) => {
 /** Clients that are gone are followed by nobody. */
 const gone = new FinalizationRegistry(endAll);
 
+/** Whether an answer with this status may refuse the account's token, which was sent. */
+export let mayRefuse;
+
 export class Client {
+  static {
+    mayRefuse = (client, name, status) => status >= 400 || (#accounts in client && client.#followed(name).refusedBelow400);
+  }
+
   #link;
   #follow;
   #accounts = new Map();

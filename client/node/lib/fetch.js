@@ -2,7 +2,7 @@
 //
 // Owns when a token is added to a request. It goes only to addresses of its account, and with no redirect.
 
-import { isRefusal, shared } from "./client.js";
+import { isRefusal, mayRefuse, shared } from "./client.js";
 import { DECIDING } from "./link.js";
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -26,7 +26,7 @@ export function tokenFetch(account, { client = shared(), fetch = globalThis.fetc
     signal?.throwIfAborted();
     const token = await client.tokenFor(account, url);
     let response = await send(token);
-    if (response.status >= 400 && (await isRefusal(client, account, response.status, await beginning(response)))) {
+    if (isToBeRead(client, account, response) && (await isRefusal(client, account, response.status, await beginning(response)))) {
       const newer = await client.reject(account, token);
       if (isRepeatable(init, request)) {
         await response.body?.cancel();
@@ -63,6 +63,12 @@ function isRepeatable(init, request) {
   if (body === undefined || body === null) return request === undefined || request.body === null || body === null;
   const whole = [ArrayBuffer, Blob, FormData, URLSearchParams];
   return typeof body === "string" || ArrayBuffer.isView(body) || whole.some((kind) => body instanceof kind);
+}
+
+function isToBeRead(client, account, response) {
+  // A good answer without a length may be a stream without an end.
+  const may = response.status >= 400 || response.headers.get("content-length") !== null;
+  return may && mayRefuse(client, account, response.status);
 }
 
 /** The beginning of an answer, which is left to be read. */

@@ -76,6 +76,17 @@ for (const [way, ask] of Object.entries(WAYS)) {
     assert.equal(daemon.asked("/reject"), 3);
   });
 
+  test(`${way}: the dialect is asked about good answers only if it has a rule for them`, async () => {
+    api.refuseCurrent();
+    assert.equal(await ask("/soft"), 200);
+    assert.deepEqual([daemon.asked("/refusal"), daemon.asked("/reject")], [0, 0]);
+    daemon.refusedBelow400 = true;
+    const using = new tokend.Client({ socket: daemon.socket });
+    assert.equal(await ask("/soft", { using }), 200);
+    assert.deepEqual([daemon.asked("/reject"), api.seen.length], [1, 3]);
+    using.close();
+  });
+
   test(`${way}: a stream is not sent twice, and its refusal reported all the same`, async () => {
     api.refuseCurrent();
     const body = () => Readable.from([Buffer.from("once")]);

@@ -158,7 +158,7 @@ test("every failure has its class, exit code and advice", async () => {
 
 test("the rest of the contract", async () => {
   daemon.urls = ["https://api.example.com/"];
-  assert.deepEqual((await client.accounts())[1], { name: "ads", urls: ["https://api.example.com/"] });
+  assert.deepEqual((await client.accounts())[1], { name: "ads", urls: ["https://api.example.com/"], refusedBelow400: false });
   assert.equal((await client.status())[0].state, "valid");
   assert.equal((await client.status("ads"))[0].account, "ads");
   assert.equal((await client.whoami()).uid, process.geteuid());

@@ -31,6 +31,7 @@ export class Daemon {
   number = 1;
   life = 3600;
   urls = [];
+  refusedBelow400 = false;
   extra = {};
   problem = undefined;
   requests = [];
@@ -103,7 +104,7 @@ export class Daemon {
         return say({ account: "ads", state: "valid" });
       case "/v1/accounts":
         if (url.search === "") return say({ accounts: [{ account: "a", urls: [] }], next: "a" });
-        return say({ accounts: [{ account: "ads", urls: this.urls }], next: null });
+        return say({ accounts: [{ account: "ads", urls: this.urls, refused_below_400: this.refusedBelow400 }], next: null });
       case "/v1/accounts/ads/token":
         await this.delay;
         return this.problem === undefined ? say(this.object()) : fail(this.problem);
@@ -135,7 +136,7 @@ export class Daemon {
   }
 }
 
-/** An API on loopback. `/moved` leads to `/v1/me`, `/away` to another server, `/old` answers 400 without the newest token. */
+/** An API on loopback. `/moved` leads to `/v1/me`, `/away` to another server, `/old` answers 400 without the newest token, `/soft` 200. */
 export class Api {
   seen = [];
   good = undefined;
@@ -172,6 +173,10 @@ export class Api {
     if (request.url === "/moved") return say(302, "", { Location: "/v1/me" });
     if (request.url === "/away") return say(307, "", { Location: this.away });
     const accepted = [`Bearer ${good}`, good, `sid=${good}`, `a=b; sid=${good}`].includes(presented);
+    if (request.url === "/soft" && !accepted) {
+      const text = "Invalid session";
+      return response.writeHead(200, { "Content-Length": text.length }).end(text);
+    }
     if (request.url === "/old" && !accepted) {
       response.writeHead(400);
       response.write("Invalid");

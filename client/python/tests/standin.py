@@ -48,6 +48,7 @@ class Daemon:
         self.urls: List[str] = []
         self.extra: Dict[str, Any] = {}
         self.problem: Optional[Dict[str, Any]] = None
+        self.refused_below_400 = False
         self.refusals: Tuple[int, ...] = (401,)
         self.requests: List[str] = []
         self.queries: List[Dict[str, List[str]]] = []
@@ -132,7 +133,8 @@ class _Tokend(BaseHTTPRequestHandler):
             return self.say({"uid": os.geteuid()})
         if path == "/v1/accounts":
             page = {"accounts": [{"account": "a", "urls": []}], "next": "a"}
-            return self.say({"accounts": [{"account": "ads", "urls": daemon.urls}], "next": None} if url.query else page)
+            ads = {"account": "ads", "urls": daemon.urls, "refused_below_400": daemon.refused_below_400}
+            return self.say({"accounts": [ads], "next": None} if url.query else page)
         if path == "/v1/status":
             return self.say({"accounts": [{"account": "ads", "state": "valid"}], "next": None})
         if path == "/v1/accounts/ads/status":
@@ -221,7 +223,8 @@ class _Tokend(BaseHTTPRequestHandler):
 
 
 class Api:
-    """An API on loopback. ``/moved`` leads to ``/v1/me``, ``/away`` to another port, ``/old`` answers 400 without a newer token."""
+    """An API on loopback. ``/moved`` leads to ``/v1/me``, ``/away`` to another port, ``/old`` answers 400 without a newer token,
+    ``/soft`` 200, and ``/soft-stream`` the same without a length."""
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -267,9 +270,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/away":
             return self.answer(302, b"", {"Location": api.away})
         accepted = presented in (f"Bearer {good}", good, f"a=b; sid={good}", f"sid={good}")
-        if self.path == "/old" and not accepted:
+        if self.path == "/soft" and not accepted:
+            return self.answer(200, b"Invalid session", {})
+        if self.path in ("/old", "/soft-stream") and not accepted:
             # In pieces, and without a length.
-            self.send_response(400)
+            self.send_response(400 if self.path == "/old" else 200)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.wfile.write(b"7\r\nInvalid\r\n8\r\n session\r\n0\r\n\r\n")

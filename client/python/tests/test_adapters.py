@@ -38,6 +38,11 @@ class AdapterTest(unittest.TestCase):
         self.client = tokend.Client(self.daemon.socket)
         self.addCleanup(self.client.close)
 
+    def another_client(self) -> tokend.Client:
+        client = tokend.Client(self.daemon.socket)
+        self.addCleanup(client.close)
+        return client
+
     def seen(self) -> list[Any]:
         return [(path, presented) for path, presented, _ in self.api.seen]
 
@@ -72,6 +77,21 @@ class RequestsTest(AdapterTest):
         self.assertEqual(self.session.get(f"{self.api.url}/old").status_code, 200)
         self.assertEqual(self.session.get(f"{self.api.url}/missing").status_code, 404)
         self.assertEqual(self.daemon.asked("/reject"), 1)
+
+    def test_the_dialect_is_asked_about_good_answers_only_if_it_has_a_rule_for_them(self) -> None:
+        self.session.get(f"{self.api.url}/v1/me")
+        self.api.refuse_current()
+        self.assertEqual(self.session.get(f"{self.api.url}/soft").text, "Invalid session")
+        self.assertEqual(self.daemon.asked("/refusal"), 0)
+        self.daemon.refused_below_400 = True
+        self.session.auth = tokend.requests.TokendAuth("ads", self.another_client())
+        with self.session.get(f"{self.api.url}/soft-stream", stream=True) as answer:
+            self.assertEqual(b"".join(answer.iter_content(3)), b"Invalid session")
+        self.assertEqual(self.daemon.asked("/refusal"), 0)
+        for path in ("/soft", "/soft-stream"):
+            self.api.refuse_current()
+            self.assertEqual(self.session.get(self.api.url + path).json(), {"me": 1})
+        self.assertEqual(self.daemon.asked("/reject"), 2)
 
     def test_a_body_is_sent_twice_only_if_it_can_be(self) -> None:
         self.api.refuse_current()
@@ -159,6 +179,27 @@ class HttpxTest(AdapterTest):
         self.api.good = "never"
         self.assertEqual(session.get(f"{self.api.url}/v1/me").status_code, 401)
         self.assertEqual(self.daemon.asked("/reject"), 3)
+
+    def test_the_dialect_is_asked_about_good_answers_only_if_it_has_a_rule_for_them(self) -> None:
+        self.api.refuse_current()
+        self.assertEqual(self.session().get(f"{self.api.url}/soft").text, "Invalid session")
+        self.assertEqual(self.daemon.asked("/refusal"), 0)
+        self.daemon.refused_below_400 = True
+        auth = tokend.httpx.TokendAuth("ads", self.another_client())
+        with httpx.Client(auth=auth, trust_env=False) as session:
+            self.assertEqual(session.get(f"{self.api.url}/soft-stream").text, "Invalid session")
+            self.assertEqual(self.daemon.asked("/refusal"), 0)
+            self.assertEqual(session.get(f"{self.api.url}/soft").json(), {"me": 1})
+
+        async def ask() -> Any:
+            async with tokend.AsyncClient(self.daemon.socket) as own:
+                auth = tokend.httpx.TokendAuth("ads", async_client=own)
+                async with httpx.AsyncClient(auth=auth, trust_env=False) as session:
+                    return (await session.get(f"{self.api.url}/soft")).json()
+
+        self.api.refuse_current()
+        self.assertEqual(asyncio.run(ask()), {"me": 1})
+        self.assertEqual(self.daemon.asked("/reject"), 2)
 
     def test_a_stream_is_not_sent_twice(self) -> None:
         self.api.refuse_current()
@@ -274,6 +315,17 @@ class AzureTest(AdapterTest):
         transport = RequestsTransport(use_env_settings=False)
         with Pipeline(transport, [RedirectPolicy(), policy]) as pipeline:
             return pipeline.run(HttpRequest(method, (base or self.api.url) + path)).http_response
+
+    def test_the_dialect_is_asked_about_good_answers_only_if_it_has_a_rule_for_them(self) -> None:
+        self.api.refuse_current()
+        self.assertEqual(self.send("/soft").text(), "Invalid session")
+        self.assertEqual(self.daemon.asked("/refusal"), 0)
+        self.daemon.refused_below_400 = True
+        self.client = self.another_client()
+        self.assertEqual(self.send("/soft-stream").text(), "Invalid session")
+        self.assertEqual(self.daemon.asked("/refusal"), 0)
+        self.assertEqual(self.send("/soft").text(), '{"me": 1}')
+        self.assertEqual(self.daemon.asked("/reject"), 1)
 
     def test_a_credential_gives_the_token_and_its_end(self) -> None:
         credential = tokend.azure.TokendCredential("ads", self.client)

@@ -14,6 +14,13 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// Whether a reply with a status below 400 can mean that too.
+    #[must_use]
+    pub fn is_below_400(&self) -> bool {
+        let statuses = self.matchers.iter().flat_map(|matcher| &matcher.status);
+        statuses.into_iter().any(|range| *range.start() < 400)
+    }
+
     /// Whether an API reply with this status and body means that the access token was rejected.
     ///
     /// Texts are compared without case; only the first MiB of the body is searched.

@@ -8,7 +8,7 @@ mod call;
 mod events;
 mod problem;
 
-pub use answer::{Answer, answer, health};
+pub use answer::{Answer, Beside, answer, health};
 pub use call::{Call, Form, MOST_BODY, Shape, call};
 pub use events::Stream;
 pub use problem::{PROBLEM, Problem};

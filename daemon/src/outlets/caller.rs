@@ -123,6 +123,20 @@ impl<S: Connection> Caller<S> {
         accounts.flat_map(|account| sinks.of(account)).collect()
     }
 
+    /// Which of these accounts have an API that may refuse a token in an answer with a status below 400.
+    pub(super) fn refused_below_400(&self, response: &Response) -> Vec<AccountName> {
+        let Response::Apis(page) = response else {
+            return Vec::new();
+        };
+        let snapshot = self.requests.registry.snapshot();
+        let is_so = |name: &&AccountName| {
+            let served = snapshot.served(name);
+            served.is_some_and(|served| served.account.dialect.rejection().is_below_400())
+        };
+        let names = page.apis.iter().map(|line| &line.account);
+        names.filter(is_so).cloned().collect()
+    }
+
     /// The peer, with the facts that were read about it.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer

@@ -19,7 +19,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use interprocess::local_socket::tokio::Stream;
-use tokend_outlets::http::{self as protocol, Answer, Call, Form, MOST_BODY, Problem, Shape};
+use tokend_outlets::http::{
+    self as protocol, Answer, Beside, Call, Form, MOST_BODY, Problem, Shape,
+};
 use tokend_peer::Connection;
 use tokend_policy::{Outlet, Peer};
 use tokend_process::shutdown::Shutdown;
@@ -184,8 +186,11 @@ where
         match (self.caller.ask(asked).await, shape, account) {
             (Err(Gone), ..) => Err(io::ErrorKind::ConnectionAborted.into()),
             (Ok(caller::Answer::Now(response)), shape, _) => {
-                let sinks = self.caller.sinks_of(&response);
-                Ok(match protocol::answer(shape, response, &sinks) {
+                let beside = Beside {
+                    sinks: self.caller.sinks_of(&response),
+                    refused_below_400: self.caller.refused_below_400(&response),
+                };
+                Ok(match protocol::answer(shape, response, &beside) {
                     Ok(answer) => whole(answer, busy),
                     Err(problem) => refused(&problem, busy),
                 })

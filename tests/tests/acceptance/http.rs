@@ -187,6 +187,7 @@ fn the_answers_are_those_of_tokenctl() {
     let accounts = ask(site, "/v1/accounts").json();
     assert_eq!(accounts["accounts"][0]["account"], "it");
     assert!(accounts["accounts"][0]["urls"].is_array());
+    assert_eq!(accounts["accounts"][0]["refused_below_400"], false);
 }
 
 #[test]

@@ -75,6 +75,10 @@ class AsyncClient:
             raise wrong_address(account)
         return token
 
+    def _may_refuse(self, account: str, status: int) -> bool:
+        """As that of :class:`tokend.Client`."""
+        return status >= 400 or self._followed(account).refused_below_400()
+
     async def accounts(self) -> List[Account]:
         """As :meth:`tokend.Client.accounts`."""
         return [account async for page in self._link.pages("/v1/accounts") for account in accounts_of(page)]
@@ -355,14 +359,18 @@ class _Followed:
             return True
         urls = self._ledger.urls(enough=False)
         if urls is None:
-            urls = ()
+            own = Account(self._name, ())
             async for page in self._link.pages("/v1/accounts"):
-                found = [line.urls for line in accounts_of(page) if line.name == self._name]
+                found = [line for line in accounts_of(page) if line.name == self._name]
                 if found:
-                    urls = found[0]
+                    own = found[0]
                     break
-            self._ledger.told_urls(urls)
+            urls = own.urls
+            self._ledger.told_account(own)
         return _addresses.covered(urls, target)
+
+    def refused_below_400(self) -> bool:
+        return self._ledger.refused_below_400
 
     async def _run(self) -> None:
         try:

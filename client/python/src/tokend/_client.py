@@ -87,6 +87,10 @@ class Client:
             raise wrong_address(account)
         return token
 
+    def _may_refuse(self, account: str, status: int) -> bool:
+        """Whether an answer with this status may refuse the account's token, which was sent."""
+        return status >= 400 or self._followed(account).refused_below_400()
+
     def accounts(self) -> List[Account]:
         """The accounts whose token this program may have, with the addresses it is for."""
         return [account for page in self._link.pages("/v1/accounts") for account in accounts_of(page)]
@@ -349,10 +353,15 @@ class _Followed:
             # A generator: pages behind the account's own are not asked for.
             pages = self._link.pages("/v1/accounts")
             lines = (line for page in pages for line in accounts_of(page))
-            urls = next((line.urls for line in lines if line.name == self._name), ())
+            own = next((line for line in lines if line.name == self._name), Account(self._name, ()))
+            urls = own.urls
             with self._lock:
-                self._ledger.told_urls(urls)
+                self._ledger.told_account(own)
         return _addresses.covered(urls, target)
+
+    def refused_below_400(self) -> bool:
+        with self._lock:
+            return self._ledger.refused_below_400
 
     def _start(self) -> None:
         """Follows the account, if no thread does. Under the lock."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Optional, Tuple
 
-from ._token import Event, Token, boot_seconds
+from ._token import Account, Event, Token, boot_seconds
 
 #: How old the addresses may be when one is missing from them: a reload may have added it.
 _OLD = 5.0
@@ -24,6 +24,8 @@ class Ledger:
         self._told: Optional[str] = None
         self._urls: Optional[Tuple[str, ...]] = None
         self._urls_since = 0.0
+        #: Whether the API may refuse the token in an answer with a status below 400.
+        self.refused_below_400 = False
 
     def held(self, min_validity: Optional[float]) -> Optional[Token]:
         token = self._token
@@ -65,6 +67,7 @@ class Ledger:
         fresh = (enough and self._token is not None) or boot_seconds() - self._urls_since < _OLD
         return self._urls if fresh else None
 
-    def told_urls(self, urls: Tuple[str, ...]) -> None:
-        self._urls = urls
+    def told_account(self, account: Account) -> None:
+        self._urls = account.urls
+        self.refused_below_400 = account.refused_below_400
         self._urls_since = boot_seconds()

@@ -96,6 +96,8 @@ class Account(NamedTuple):
 
     name: str
     urls: Tuple[str, ...]
+    #: Whether its API may refuse the token in an answer with a status below 400: ask :meth:`Client.refused` about those too.
+    refused_below_400: bool = False
 
 
 class Event(NamedTuple):
@@ -116,7 +118,8 @@ def accounts_of(page: Mapping[str, Any]) -> List[Account]:
         name, urls = line.get("account"), line.get("urls")
         if not isinstance(name, str) or not isinstance(urls, list):
             raise protocol("an account has no name or no addresses")
-        found.append(Account(name, tuple(url for url in urls if isinstance(url, str))))
+        urls = tuple(url for url in urls if isinstance(url, str))
+        found.append(Account(name, urls, line.get("refused_below_400") is True))
     return found
 
 

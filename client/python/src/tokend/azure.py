@@ -95,7 +95,7 @@ class TokendPolicy(HTTPPolicy[Any, Any]):
             token = self._tokend._token_at(self.account, _addresses.target(message.url))
             position = _position(message)
             response = self._sent(request, token)
-            if response.http_response.status_code < 400 or not self._is_refusal(response.http_response):
+            if not self._is_refusal(response.http_response):
                 return response
             newer = self._tokend.reject(self.account, token)
         except TokendError as error:
@@ -116,7 +116,12 @@ class TokendPolicy(HTTPPolicy[Any, Any]):
                 headers[name] = before
 
     def _is_refusal(self, response: Any) -> bool:
+        if not self._tokend._may_refuse(self.account, response.status_code):
+            return False
         length = response.headers.get("Content-Length", "")
+        if response.status_code < 400 and not length.isdigit():
+            # It may be a stream without an end.
+            return False
         body = b""
         # One that says it is long is left to its reader: its status decides.
         if not length.isdigit() or int(length) <= DECIDING:

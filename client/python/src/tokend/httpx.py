@@ -5,7 +5,7 @@ Owns when a token is added to a request. It goes only to addresses of its accoun
 
 from __future__ import annotations
 
-from typing import Any, AsyncGenerator, Generator, List, Optional, Tuple
+from typing import Any, AsyncGenerator, Generator, List, Optional, Tuple, Union
 
 import httpx
 
@@ -56,7 +56,7 @@ class TokendAuth(httpx.Auth):
         token = client._token_at(self.account, _target(request))
         request.headers = _Once.of(headers, token)
         response = yield request
-        if not _may_refuse(response, request):
+        if not _may_refuse(client, self.account, response, request):
             return
         body = response.read() if _is_short(response) else b""
         try:
@@ -79,7 +79,7 @@ class TokendAuth(httpx.Auth):
         token = await client._token_at(self.account, _target(request))
         request.headers = _Once.of(headers, token)
         response = yield request
-        if not _may_refuse(response, request):
+        if not _may_refuse(client, self.account, response, request):
             return
         body = await response.aread() if _is_short(response) else b""
         try:
@@ -104,9 +104,14 @@ def _target(request: httpx.Request) -> Optional[Target]:
     return Target(url.scheme, url.raw_host.decode("ascii"), port, url.raw_path.decode("ascii").partition("?")[0])
 
 
-def _may_refuse(response: httpx.Response, request: httpx.Request) -> bool:
-    """Another request was sent without the token, after a redirect."""
-    return response.status_code >= 400 and response.request is request
+def _may_refuse(client: Union[Client, AsyncClient], account: str, response: httpx.Response, request: httpx.Request) -> bool:
+    if response.request is not request:
+        # Another request was sent without the token, after a redirect.
+        return False
+    if response.status_code < 400 and not response.headers.get("Content-Length", "").isdigit():
+        # It may be a stream without an end.
+        return False
+    return client._may_refuse(account, response.status_code)
 
 
 def _is_short(response: httpx.Response) -> bool:

@@ -47,7 +47,7 @@ class TokendAuth(AuthBase):
         if response.is_redirect:
             _remove(request, name, before.get(name))
             return response
-        if response.status_code < 400 or not self._is_refusal(response, bool(options.get("stream"))):
+        if not self._is_refusal(response, bool(options.get("stream"))):
             return response
         newer = self.client.reject(self.account, token)
         if not _rewound(request.body, position):
@@ -65,7 +65,12 @@ class TokendAuth(AuthBase):
         return answer
 
     def _is_refusal(self, response: requests.Response, stream: bool) -> bool:
+        if not self.client._may_refuse(self.account, response.status_code):
+            return False
         length = response.headers.get("Content-Length", "")
+        if stream and response.status_code < 400 and not length.isdigit():
+            # It may be a stream without an end.
+            return False
         # One that says it is long, and that its reader wants piece by piece, is not read here: its status decides.
         body = b"" if stream and length.isdigit() and int(length) > DECIDING else response.content
         try:

@@ -137,6 +137,11 @@ fn quirk_18_rejection_of_an_access_token_is_per_dialect() {
     }
     assert!(rejection.matches(400, br#"{"error":"access_denied"}"#));
     assert!(!rejection.matches(400, br#"{"error":"bad_request"}"#));
+    assert!(!rejection.is_below_400());
+    let lists = "[[rejection]]\nstatus = 401\n[[rejection]]\nstatus = 200\ntext = \"expired\"";
+    let rejects_softly = crate::support::dialect(&format!("{LOGIN}{lists}"));
+    assert!(rejects_softly.rejection().is_below_400());
+    assert!(rejects_softly.rejection().matches(200, b"It has expired"));
 }
 
 #[test]

@@ -17,11 +17,24 @@ pub enum Answer {
     Nothing,
 }
 
-/// The body of an answer of this shape. The state of an account comes with those of the `sinks` that are its own.
+/// What an answer has beside what the daemon answered.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Sinks, which stand with the state of their account.
+    pub sinks: Vec<SinkLine>,
+    /// Accounts whose API may refuse a token in an answer with a status below 400.
+    pub refused_below_400: Vec<AccountName>,
+}
+
+/// The body of an answer of this shape.
 ///
 /// # Errors
 /// The problem that a fault is. An answer to something else is a defect.
-pub fn answer(shape: Shape, response: Response, sinks: &[SinkLine]) -> Result<Answer, Problem> {
+pub fn answer(shape: Shape, response: Response, beside: &Beside) -> Result<Answer, Problem> {
+    let Beside {
+        sinks,
+        refused_below_400,
+    } = beside;
     Ok(Answer::Json(match (shape, response) {
         (_, Response::Fault(fault) | Response::Unavailable(fault)) => {
             return Err(Problem::of(fault));
@@ -40,7 +53,9 @@ pub fn answer(shape: Shape, response: Response, sinks: &[SinkLine]) -> Result<An
             next: page.next.as_ref().map(AccountName::as_str),
         }),
         (Shape::Accounts, Response::Apis(page)) => body(&Page {
-            accounts: page.apis.iter().map(Api::of).collect(),
+            accounts: (page.apis.iter())
+                .map(|line| Api::of(line, refused_below_400))
+                .collect(),
             next: page.next.as_ref().map(AccountName::as_str),
         }),
         (Shape::Whoami, Response::Whoami(who)) => body(&json::whoami(&who, None::<&()>)),
@@ -75,6 +90,7 @@ struct Page<'p, T> {
 struct Api<'p> {
     account: &'p str,
     urls: &'p [String],
+    refused_below_400: bool,
 }
 
 #[derive(Serialize)]
@@ -83,10 +99,11 @@ struct Verdict {
 }
 
 impl<'p> Api<'p> {
-    fn of(line: &'p tokend_proto::ApiLine) -> Self {
+    fn of(line: &'p tokend_proto::ApiLine, refused_below_400: &[AccountName]) -> Self {
         Self {
             account: line.account.as_str(),
             urls: &line.urls,
+            refused_below_400: refused_below_400.contains(&line.account),
         }
     }
 }

@@ -302,3 +302,27 @@ async fn a_peer_without_the_right_gets_a_problem_and_no_watch() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_account_says_whether_its_api_refuses_tokens_with_good_answers() {
+    for (rule, is_so) in [
+        ("", false),
+        ("[[rejection]]\nstatus = 200\ntext = \"expired\"\n", true),
+    ] {
+        let site = Site::new("");
+        site.dialect("mine", &format!("extends = \"oauth2\"\n{rule}"));
+        let account = config(OWNER).replace("oauth2", "mine");
+        site.write(&format!("dialect_dir = \"dialects\"\n{account}"));
+        let (requests, _driver) = requests(&site, &Clock::system(), 64);
+        let (mut client, pipe) = duplex(1 << 16);
+        let serving = tokio::spawn(serve(pipe, (peer(OWNER), 0), requests, BOUNDS));
+        let request =
+            "GET /v1/accounts HTTP/1.1\r\nhost: t\r\nx-tokend: 1\r\nconnection: close\r\n\r\n";
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert!(matches!(serving.await.unwrap(), Ended::Closed));
+        let line = format!("\"urls\":[],\"refused_below_400\":{is_so}}}");
+        assert!(said.contains(&line), "{said}");
+    }
+}

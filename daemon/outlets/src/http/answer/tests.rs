@@ -4,7 +4,7 @@ use tokend_proto::{ApiLine, ApisPage, SecretText, Token};
 use super::*;
 
 fn shown(shape: Shape, response: Response) -> Value {
-    match answer(shape, response, &[]) {
+    match answer(shape, response, &Beside::default()) {
         Ok(Answer::Json(body)) => serde_json::from_slice(&body).unwrap(),
         other => panic!("{other:?}"),
     }
@@ -36,9 +36,19 @@ fn pages_name_what_follows() {
         }],
         next: Some("ads".parse().unwrap()),
     };
-    let expected =
-        json!({"accounts": [{"account": "ads", "urls": ["https://x.test/"]}], "next": "ads"});
-    assert_eq!(shown(Shape::Accounts, Response::Apis(page)), expected);
+    let line = |refused_below_400: bool| json!({"account": "ads", "urls": ["https://x.test/"], "refused_below_400": refused_below_400});
+    let expected = json!({"accounts": [line(false)], "next": "ads"});
+    let response = || Response::Apis(page.clone());
+    assert_eq!(shown(Shape::Accounts, response()), expected);
+    let beside = Beside {
+        refused_below_400: vec!["ads".parse().unwrap()],
+        ..Beside::default()
+    };
+    let Ok(Answer::Json(body)) = answer(Shape::Accounts, response(), &beside) else {
+        panic!("no page");
+    };
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["accounts"], json!([line(true)]));
 }
 
 #[test]
@@ -47,12 +57,22 @@ fn a_report_without_the_right_to_the_token_is_done_and_a_fault_is_a_problem() {
         message: "account ads has a new token".to_owned(),
     };
     assert!(matches!(
-        answer(Shape::Token, done, &[]),
+        answer(Shape::Token, done, &Beside::default()),
         Ok(Answer::Nothing)
     ));
     let fault = Response::Fault(Fault::new(FaultCode::Paced, "not now"));
-    assert_eq!(answer(Shape::Token, fault, &[]).unwrap_err().status(), 429);
+    assert_eq!(
+        answer(Shape::Token, fault, &Beside::default())
+            .unwrap_err()
+            .status(),
+        429
+    );
     let other = Response::Refusal { is_refusal: true };
-    assert_eq!(answer(Shape::Token, other, &[]).unwrap_err().status(), 500);
+    assert_eq!(
+        answer(Shape::Token, other, &Beside::default())
+            .unwrap_err()
+            .status(),
+        500
+    );
     assert!(matches!(health(), Answer::Json(_)));
 }
