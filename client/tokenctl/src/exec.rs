@@ -8,6 +8,7 @@ mod apart;
 mod endpoint;
 mod handover;
 mod kept_file;
+mod obtained;
 mod runtime;
 mod start;
 mod updater;
@@ -19,36 +20,17 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use tokend_client::Token;
 
 use crate::arguments::{EndpointKind, Exec, Place};
 use crate::failure::{Exit, Failure};
-use crate::{clock, token, words};
+use crate::{token, words};
 pub(crate) use endpoint::serve;
+pub(crate) use obtained::Obtained;
 pub(crate) use runtime::Runtime;
 pub(crate) use start::Updater;
 pub(crate) use updater::run as keep;
-
-/// A token, and when it ends on the clock that counts since the machine was started.
-pub(crate) struct Obtained {
-    token: Token,
-    ends: Option<Duration>,
-}
-
-impl Obtained {
-    /// A token that has just come.
-    pub(crate) fn now(token: Token) -> Self {
-        let ends = kept_file::ends(&token, clock::since_boot());
-        Self { token, ends }
-    }
-
-    fn secret(&self) -> &str {
-        self.token.access_token.expose()
-    }
-}
 
 /// Becomes the command. Returns only if that fails.
 pub(crate) fn run(

@@ -1,6 +1,12 @@
 //! `tokenctl logs`: the history of an account, from a real audit file and from what a journal says.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::Stdio,
+};
 
 use serde_json::Value;
 use tokend_harness::{
@@ -181,6 +187,10 @@ fn a_file_that_cannot_be_read_is_told_with_what_to_do() {
 
 /// A journal of these lines, and what its reader says on standard error.
 fn journal(stage: &Stage, said: &str, warned: &str) -> Said {
+    asked_journal(stage, &["logs", "it"], said, warned)
+}
+
+fn asked_journal(stage: &Stage, words: &[&str], said: &str, warned: &str) -> Said {
     let folder = stage.site.path().join("programs");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("said"), said).unwrap();
@@ -192,7 +202,8 @@ fn journal(stage: &Stage, said: &str, warned: &str) -> Said {
     let mut command = assert_cmd::Command::new(&stage.site.binaries().tokenctl);
     let path = format!("{}:/usr/bin:/bin", folder.display());
     command
-        .args(["logs", "it", "--socket", "/run/tokend/tokend.sock"])
+        .args(words)
+        .args(["--socket", "/run/tokend/tokend.sock"])
         .env("PATH", path);
     let output = command.timeout(PATIENCE).output().unwrap();
     Said {
@@ -231,4 +242,63 @@ fn the_journal_is_asked_for_records_of_the_unit_only() {
     let empty = journal(&stage, "", "");
     assert_eq!(empty.code, Some(78), "{empty:?}");
     assert!(empty.err.contains("--file PATH"), "{empty:?}");
+}
+
+#[test]
+fn a_followed_journal_says_what_of_it_is_not_seen() {
+    const HINT: &str =
+        "Hint: You are currently not seeing messages from other users and the system.\n";
+    let stage = audited("");
+    let line = "{\"TOKEND_TIME\":\"2026-11-30T13:00:00.000Z\",\"TOKEND_EVENT\":\"release\",\"TOKEND_OUTCOME\":\"ok\",\"TOKEND_ACCOUNT\":\"it\"}\n";
+    // This journal ends, so that the test does.
+    let follow = |said: &str, warned: &str| {
+        let arguments = stage.site.path().join("programs/arguments");
+        drop(fs::remove_file(&arguments));
+        let ended = asked_journal(&stage, &["logs", "it", "--follow"], said, warned);
+        (ended, fs::read_to_string(arguments).unwrap())
+    };
+    let (none, asked) = follow("", "");
+    assert_eq!(none.code, Some(74), "{none:?}");
+    for sentence in [
+        "no audit records of tokend.service",
+        "--file PATH",
+        "no record of account it yet",
+    ] {
+        assert!(none.err.contains(sentence), "{sentence}: {none:?}");
+    }
+    assert!(
+        asked.lines().last().unwrap().ends_with("--follow"),
+        "{asked}"
+    );
+    let (hidden, asked) = follow("", HINT);
+    assert_eq!(hidden.code, Some(77), "{hidden:?}");
+    assert!(!asked.contains("--follow"), "{asked}");
+    let (part, _) = follow(line, HINT);
+    assert_eq!(part.out.lines().count(), 1, "{part:?}");
+    assert!(part.err.contains("only a part of the journal"), "{part:?}");
+    let (whole, _) = follow(line, "");
+    assert_eq!(whole.out.lines().count(), 1, "{whole:?}");
+    assert!(
+        !whole.err.contains("part of") && !whole.err.contains("yet"),
+        "{whole:?}"
+    );
+    // What is there and not followed is told the same.
+    let part = journal(&stage, line, HINT);
+    assert_eq!(
+        (part.code, part.out.lines().count()),
+        (Some(0), 1),
+        "{part:?}"
+    );
+    assert!(part.err.contains("only a part of the journal"), "{part:?}");
+    // So does a file.
+    fs::write(file(&stage), "").unwrap();
+    let mut command = std::process::Command::new(&stage.site.binaries().tokenctl);
+    command.args(["logs", "it", "--follow", "--file", &file(&stage)]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("no record of account it yet"), "{line}");
 }

@@ -16,8 +16,9 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{PidfdFlags, child_subreaper, getpid, pidfd_open, set_child_subreaper};
 use tokend_client::AccountName;
 
+use super::handover;
+use super::obtained::Obtained;
 use super::runtime::{Runtime, TokenDirectory};
-use super::{Obtained, handover};
 use crate::arguments::{Exec, Keep};
 use crate::failure::{Exit, Failure};
 
@@ -84,16 +85,16 @@ impl Updater {
             found.map(|(_, obtained)| (obtained.secret(), obtained.ends))
         };
         let tokens: Vec<_> = self.accounts.iter().filter_map(first).collect();
-        let given = self.beside.talk(|mut conversation| {
-            let mut said = [0];
+        let said = self.beside.talk(|mut conversation| {
+            let mut answer = [0];
             handover::send(&tokens, conversation)?;
-            Ok(conversation.read(&mut said)? == 1 && said == [READY])
+            Ok(conversation.read(&mut answer)? == 1 && answer == [READY])
         });
-        match (given, self.directory.take()) {
+        match (said, self.directory.take()) {
             (Ok(Some(true)), Some(directory)) => Ok(directory),
-            (given, directory) => {
+            (said, directory) => {
                 self.directory = directory;
-                Err(match given {
+                Err(match said {
                     Ok(_) => not_begun(Exit::Io, "it ended"),
                     Err(error) => not_begun(Exit::TryLater, &error.to_string()),
                 })

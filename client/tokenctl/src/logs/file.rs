@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::record::Record;
-use super::shown::{LONGEST, MOST, Shown, tell_cut};
+use super::shown::{LONGEST, MOST, Shown, tell_cut, tell_none_yet};
 use crate::arguments::Logs;
 use crate::failure::{Exit, Failure};
 
@@ -63,6 +63,9 @@ pub(super) fn show(path: &Path, options: &Logs, shown: &mut Shown) -> Result<(),
     }
     if cut {
         tell_cut();
+    }
+    if options.follow && all.is_empty() {
+        tell_none_yet(&options.account);
     }
     match options.follow {
         true => follow(&mut series, options, shown),

@@ -3,6 +3,7 @@
 //! Records are other programs' words: nothing of them moves a cursor.
 
 use jiff::tz::TimeZone;
+use tokend_client::AccountName;
 
 use super::names::Names;
 use super::record::Record;
@@ -37,5 +38,12 @@ impl Shown {
 pub(super) fn tell_cut() {
     output::note(&format!(
         "only the newest {MOST} records are shown; the journal or the audit files have the older ones"
+    ));
+}
+
+/// Says that there is nothing to show of an account that is followed.
+pub(super) fn tell_none_yet(account: &AccountName) {
+    output::note(&format!(
+        "there is no record of account {account} yet; the next ones are shown as they come"
     ));
 }
