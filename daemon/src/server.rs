@@ -6,3 +6,4 @@ pub(crate) mod accept;
 pub(crate) mod connection;
 pub(crate) mod listen;
 pub(crate) mod metrics_http;
+pub(crate) mod parting;

@@ -19,6 +19,7 @@ use std::os::fd::AsFd as _;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::Shutdown;
 use rustix::net::SocketAddrUnix;
 use tokend_policy::Peer;
 
@@ -39,6 +40,9 @@ pub trait Connection {
 
     /// Whether the other end is closed, which is known before everything that it sent is read.
     fn has_gone(&self) -> bool;
+
+    /// Tells the other end that nothing more comes. What it still sends can be read.
+    fn end(&self);
 }
 
 impl Connection for Stream {
@@ -54,6 +58,12 @@ impl Connection for Stream {
         let mut fds = [PollFd::new(socket.inner(), PollFlags::empty())];
         let now = Timespec::default();
         poll(&mut fds, Some(&now)).is_ok_and(|found| found > 0)
+    }
+
+    fn end(&self) {
+        let Self::UdSocket(socket) = self;
+        // The library's own way does nothing. An error says that the other end is gone.
+        let _gone = rustix::net::shutdown(socket.inner(), Shutdown::Write);
     }
 }
 

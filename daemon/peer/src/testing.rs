@@ -21,6 +21,9 @@ impl Connection for DuplexStream {
     fn has_gone(&self) -> bool {
         false
     }
+
+    /// Its own way does it.
+    fn end(&self) {}
 }
 
 /// A test's callback for bytes that are about to be written.
@@ -85,4 +88,6 @@ impl Connection for Overheard {
     fn has_gone(&self) -> bool {
         self.gone.load(Ordering::SeqCst)
     }
+
+    fn end(&self) {}
 }

@@ -39,6 +39,7 @@ use super::shared::Shared;
 use crate::requests::Requests;
 use crate::server::accept::{Protocol, until_closing};
 use crate::server::connection::{Bounds, Ended};
+use crate::server::parting::part;
 
 /// The longest head of a request, in bytes, and the number of its headers.
 const HEAD: (usize, usize) = (16 * 1024, 64);
@@ -72,7 +73,7 @@ where
     let shared = Shared::new(stream);
     let progress = Progress::new();
     let line = Line::new(shared.clone(), Arc::clone(&progress), bounds);
-    let caller = Caller::new(shared, caller, Arc::clone(&requests));
+    let caller = Caller::new(shared.clone(), caller, Arc::clone(&requests));
     let caller = Arc::new(Mutex::new(caller));
     let service = service_fn(|request| {
         let busy = Busy::begin(&progress);
@@ -102,7 +103,12 @@ where
         builder.serve_connection(TokioIo::new(line), service),
     )
     .await;
-    progress.ended(served)
+    let ended = progress.ended(served);
+    // After the last answer: what was refused may still be on its way here.
+    if let Ended::Closed | Ended::Protocol(_) = ended {
+        part(shared).await;
+    }
+    ended
 }
 
 /// One request on its way to an answer.

@@ -29,6 +29,7 @@ use super::shared::Shared;
 use crate::requests::Requests;
 use crate::server::accept::{Protocol, until_closing};
 use crate::server::connection::{Bounds, Ended};
+use crate::server::parting::part;
 
 /// How long a client waits for a token, and how much of that for the rate limit. Clients of this protocol state no time and would wait for ever;
 /// an attempt with everything around it takes less.
@@ -75,13 +76,17 @@ where
     let shared = Shared::new(stream);
     let talk = Talk {
         stream: shared.clone(),
-        caller: Caller::new(shared, caller, Arc::clone(&requests)),
+        caller: Caller::new(shared.clone(), caller, Arc::clone(&requests)),
         requests: Arc::clone(&requests),
         frame: bounds.frame,
         words: Conversation::new(),
     };
     match still(&requests, talk.run()).await {
-        Ok(()) => Ended::Closed,
+        Ok(()) => {
+            // What was refused may still be on its way here.
+            part(shared).await;
+            Ended::Closed
+        }
         Err(ended) => ended,
     }
 }
@@ -119,9 +124,7 @@ where
         };
         // Nothing may come between the answer and its first write.
         let bytes = self.words.answer(&reply).map_err(io::Error::other)?;
-        self.say(&bytes).await?;
-        self.stream.shutdown().await?;
-        Ok(())
+        self.say(&bytes).await
     }
 
     /// Reads the request.

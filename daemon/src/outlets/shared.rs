@@ -37,6 +37,10 @@ impl<S: Connection> Connection for Shared<S> {
     fn has_gone(&self) -> bool {
         self.lock().has_gone()
     }
+
+    fn end(&self) {
+        self.lock().end();
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {

@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::requests::Requests;
 use crate::server::connection::{self, Bounds, Ended};
+use crate::server::parting::part;
 use tokend_audit::{Event, Outcome};
 use tokend_process::accepting::accept_until;
 use tokend_process::shutdown::{Shutdown, reached};
@@ -240,7 +241,9 @@ fn turn_away<P: Protocol>(mut stream: Stream, peer: &Peer, fault: Fault, refused
     let bytes = P::refusal(fault);
     drop(tokio::spawn(async move {
         let _until_read = place;
-        let _not_taken = timeout(P::REFUSING, stream.write_all(&bytes)).await;
+        if let Ok(Ok(())) = timeout(P::REFUSING, stream.write_all(&bytes)).await {
+            part(stream).await;
+        }
     }));
 }
 

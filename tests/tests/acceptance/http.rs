@@ -1,9 +1,13 @@
 //! HTTP and JSON on a Unix socket, as curl speaks it, against `proto/openapi.json`.
 
+mod failures;
+mod limits;
+
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -12,7 +16,7 @@ use std::{
 use serde_json::{Value, json};
 use tokend_harness::{
     Daemon, Site,
-    clock::{PATIENCE, wait_until},
+    clock::{PATIENCE, wait_for, wait_until},
 };
 use tokend_provider_simulator::{fault::Fault, spec::Api};
 
@@ -21,11 +25,17 @@ use crate::stage::{Stage, slow};
 /// The contract, whose words these tests compare with.
 const CONTRACT: &str = include_str!("../../../proto/openapi.json");
 
+/// The last request of a connection.
+const TOKEN: &str =
+    "GET /v1/accounts/it/token HTTP/1.1\r\nhost: t\r\nx-tokend: 1\r\nconnection: close\r\n\r\n";
+
 /// An answer over HTTP.
 #[derive(Debug)]
 struct Answer {
     status: u16,
     kind: String,
+    /// The value of `Retry-After`, if it is there.
+    retry_after: String,
     body: String,
 }
 
@@ -91,7 +101,7 @@ fn curl(site: &Site, arguments: &[&str]) -> Command {
 
 /// Asks for this path, with these arguments of curl.
 fn ask_with(site: &Site, path: &str, arguments: &[&str]) -> Answer {
-    let written = "\n%{http_code} %{content_type}";
+    let written = "\n%{http_code} %{content_type} %header{retry-after}";
     let url = format!("http://tokend{path}");
     let output = curl(site, arguments)
         .args(["-w", written, &url])
@@ -101,16 +111,43 @@ fn ask_with(site: &Site, path: &str, arguments: &[&str]) -> Answer {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{path}: {error}");
     let (body, end) = text.rsplit_once('\n').unwrap();
-    let (status, kind) = end.split_once(' ').unwrap();
+    let mut end = end.splitn(3, ' ');
+    let mut next = || end.next().unwrap().to_owned();
+    let (status, kind, retry_after) = (next(), next(), next());
     Answer {
         status: status.parse().unwrap(),
-        kind: kind.to_owned(),
+        kind,
+        retry_after,
         body: body.to_owned(),
     }
 }
 
 fn ask(site: &Site, path: &str) -> Answer {
     ask_with(site, path, &["-H", "X-Tokend: 1"])
+}
+
+/// Asks until the answer is like this: right after a failure the rate limit lets nobody begin.
+fn ask_until(site: &Site, path: &str, like: impl Fn(&Answer) -> bool) -> Answer {
+    let asked = || Some(ask(site, path)).filter(&like);
+    wait_for("an answer", PATIENCE, asked).unwrap()
+}
+
+/// A connection that the test itself speaks on.
+fn connect(site: &Site) -> UnixStream {
+    let stream = UnixStream::connect(socket(site)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn say(mut stream: &UnixStream, text: &str) {
+    stream.write_all(text.as_bytes()).unwrap();
+}
+
+/// What comes on it until its end.
+fn rest(mut stream: UnixStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 fn post(site: &Site, path: &str, body: &Value) -> Answer {
@@ -304,93 +341,6 @@ fn what_cannot_be_answered_is_a_problem_with_code_and_advice() {
         let problem = answer.json();
         assert!(problem["advice"].is_string() || status == 400, "{problem}");
     }
-}
-
-#[test]
-fn other_methods_and_bodies_are_refused_before_anything_is_done() {
-    let stage = Stage::on_demand(Api::JwtApi);
-    let _daemon = start(&stage, "");
-    let site = &stage.site;
-    let head = curl(
-        site,
-        &["-I", "-H", "X-Tokend: 1", "http://tokend/v1/health"],
-    );
-    let head = { head }.output().unwrap().stdout;
-    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 405"), "{head}");
-    assert!(
-        head.contains("\r\nallow: get\r\n") && head.contains("\r\ncache-control: no-store\r\n")
-    );
-    for (body, code) in [
-        (json!({"token": ""}), "bad-request"),
-        (json!({"token": "t", "more": 1}), "bad-request"),
-        (json!([]), "bad-request"),
-    ] {
-        assert_eq!(post(site, "/v1/accounts/it/reject", &body).code(), code);
-    }
-    let long = json!({"token": "x".repeat(70_000)});
-    let file = site.path().join("long");
-    fs::write(&file, long.to_string()).unwrap();
-    let file = format!("@{}", file.display());
-    let arguments = [
-        "-H",
-        "X-Tokend: 1",
-        "-H",
-        "Content-Type: application/json",
-        "-d",
-        &file,
-    ];
-    let long = ask_with(site, "/v1/accounts/it/reject", &arguments);
-    assert_eq!((long.status, &*long.code()), (413, "too-large"));
-    assert_eq!(stage.requests(), 0);
-}
-
-#[test]
-fn a_login_that_is_required_and_a_provider_that_is_down_are_told_apart() {
-    let stage = Stage::on_demand(Api::JwtApi);
-    let _daemon = start(&stage, "");
-    let site = &stage.site;
-    stage.once(Fault::before(slow(Duration::from_secs(3))));
-    let late = ask(site, "/v1/accounts/it/token?timeout=1");
-    assert_eq!((late.status, &*late.code()), (504, "timeout"));
-    // The attempt went on.
-    let token = ask(site, "/v1/accounts/it/token").json();
-    assert_eq!(stage.requests(), 1);
-    stage.sim.end_access("it");
-    stage.sim.end_refresh("it");
-    stage.sim.change_secret("it", "another password");
-    let report = json!({"token": token["access_token"]});
-    let refused = post(site, "/v1/accounts/it/reject", &report);
-    assert_eq!((refused.status, &*refused.code()), (409, "login-required"));
-    assert!(refused.json()["advice"].is_string(), "{refused:?}");
-    let again = ask(site, "/v1/accounts/it/token");
-    assert_eq!((again.status, &*again.code()), (409, "login-required"));
-}
-
-#[test]
-fn a_caller_that_hangs_up_waits_no_longer() {
-    let stage = Stage::on_demand(Api::JwtApi);
-    let _daemon = start(&stage, "");
-    let site = &stage.site;
-    stage.once(Fault::before(slow(Duration::from_secs(4))));
-    let mut waiting = curl(
-        site,
-        &["-H", "X-Tokend: 1", "http://tokend/v1/accounts/it/token"],
-    )
-    .stdout(Stdio::null())
-    .spawn()
-    .unwrap();
-    let waiters = |count: u64| {
-        let status = site.status("it").unwrap();
-        status["waiters"] == count
-    };
-    wait_until("the caller to wait", PATIENCE, || waiters(1)).unwrap();
-    waiting.kill().unwrap();
-    waiting.wait().unwrap();
-    wait_until("the caller to be gone", Duration::from_secs(3), || {
-        waiters(0)
-    })
-    .unwrap();
 }
 
 #[test]

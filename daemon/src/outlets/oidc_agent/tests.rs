@@ -78,6 +78,7 @@ async fn race(request: &str) -> (usize, usize) {
         let is_token = said.contains("secret-token");
         assert!(is_token || said.contains("failure"), "{said}");
         tokens += usize::from(is_token);
+        drop(client);
         reload.await.unwrap();
         assert!(matches!(serving.await.unwrap(), Ended::Closed));
     }

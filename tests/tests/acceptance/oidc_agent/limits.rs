@@ -10,24 +10,20 @@ use crate::stage::slow;
 fn what_is_no_request_is_refused_and_hurts_nobody() {
     let agent = Agent::of_it();
     let _daemon = agent.stage.site.start().unwrap();
-    let huge = format!("{{\"request\":\"{}", "x".repeat(70_000));
+    // More than a socket holds: the answer comes while most of it is still to be sent.
+    let huge = format!("{{\"request\":\"{}", "x".repeat(8 << 20));
     for text in [
         "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
         "[1, 2]",
         "{\"request\":}",
         &"A".repeat(45),
         &format!("{}=", "A".repeat(43)),
+        &huge,
     ] {
         let said = agent.say(text);
         let answer: Value = serde_json::from_str(&said).unwrap();
         refused(&answer);
     }
-    // It is not read to its end, so the answer may be lost with it.
-    let mut stream = agent.connect();
-    drop(stream.write_all(huge.as_bytes()));
-    let mut said = String::new();
-    drop(stream.read_to_string(&mut said));
-    assert!(!said.contains("success"), "{said}");
     // A message that ends in its middle has no answer.
     let mut stream = agent.connect();
     stream.write_all(b"{\"request\":").unwrap();
@@ -117,7 +113,6 @@ fn one_user_has_so_many_places_on_all_sockets_together() {
         let mut stream = agent.connect();
         drop(stream.write_all(token_of("it").to_string().as_bytes()));
         let mut said = String::new();
-        // Who is turned away may lose the answer with what was not read.
         drop(stream.read_to_string(&mut said));
         said.contains("success")
     })

@@ -29,6 +29,7 @@ async fn asked(requests: &Arc<Requests>, user: u32, path: &str) -> (String, Dura
     client.write_all(request.as_bytes()).await.unwrap();
     let mut said = String::new();
     client.read_to_string(&mut said).await.unwrap();
+    drop(client);
     assert!(matches!(serving.await.unwrap(), Ended::Closed));
     (said, now() - began)
 }
