@@ -72,6 +72,7 @@ class Followed {
     if (urls !== undefined && covered(urls, wanted)) return true;
     urls = this.#ledger.urls(false);
     if (urls === undefined) {
+      const { changes } = this.#ledger;
       let own = { urls: [], refusedBelow400: false };
       for await (const line of this.#link.lines("/v1/accounts")) {
         if (line.account === this.#name) {
@@ -80,7 +81,7 @@ class Followed {
         }
       }
       urls = own.urls;
-      this.#ledger.toldUrls(urls);
+      this.#ledger.toldUrls(urls, changes);
       this.refusedBelow400 = own.refusedBelow400;
     }
     return covered(urls, wanted);

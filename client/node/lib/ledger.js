@@ -42,7 +42,7 @@ export class Ledger {
   }
 
   #set(token) {
-    if (token !== undefined && this.#token?.value === token.value) return;
+    // Also an equal one: it comes again when what it is for, or how it is presented, has changed.
     this.#token = token;
     this.#urls = undefined;
     this.changes += 1;
@@ -54,7 +54,9 @@ export class Ledger {
     return fresh ? this.#urls : undefined;
   }
 
-  toldUrls(urls) {
+  /** Takes the answer to a question that was asked at that count of changes. */
+  toldUrls(urls, askedAt) {
+    if (askedAt !== this.changes) return;
     this.#urls = urls;
     this.#urlsSince = performance.now();
   }

@@ -120,6 +120,19 @@ class AsyncClientTest(unittest.TestCase):
 
         self.run_with(test)
 
+    def test_a_reload_reaches_who_holds_a_token(self) -> None:
+        async def test(client: tokend.AsyncClient) -> None:
+            self.daemon.urls = ["https://gone.example.com/"]
+            await client.token_for("ads", "https://gone.example.com/")
+            await self.followed()
+            self.daemon.urls = []
+            self.daemon.tell(event="token", **self.daemon.object())
+            with self.assertRaises(tokend.WrongUse):
+                while await client.token_for("ads", "https://gone.example.com/"):
+                    await asyncio.sleep(0.005)
+
+        self.run_with(test)
+
     def test_a_watch_tells_everything_and_outlasts_a_restart(self) -> None:
         async def test(client: tokend.AsyncClient) -> None:
             watch = client.watch("ads")

@@ -16,7 +16,7 @@ use super::entry::Entry;
 use super::parts::Requests;
 use super::refusal::gone;
 use super::watch::{Look, Watch};
-use crate::broker::registry::Snapshot;
+use crate::broker::registry::{ServedAccount, Snapshot};
 use tokend_metrics::Found;
 
 /// The condition that has to hold when the answer is sent.
@@ -226,8 +226,11 @@ fn decide_again(snapshot: &Arc<Snapshot>, peer: &Peer, answered: &mut Answered) 
         }
         Ok(now) => match &answered.response {
             Response::Token(_) if now.rules.token.is_none() => Some(new_token(name)),
-            // The new configuration may have retired the token: its token request differs from the configured one now.
-            Response::Token(token) if !serves(now, token.grant) => {
+            // The new configuration may have retired the token: its token request differs from the configured one now. Or its API wants
+            // tokens otherwise than the answer says.
+            Response::Token(token)
+                if !serves(now, token.grant) || presents_otherwise(now, served) =>
+            {
                 Some(Response::Fault(changed(name)))
             }
             _ => None,
@@ -240,6 +243,12 @@ fn decide_again(snapshot: &Arc<Snapshot>, peer: &Peer, answered: &mut Answered) 
         Ok(now) => now.carried(),
         Err(_) => Carried::nothing(snapshot),
     };
+}
+
+/// Whether the account's API wants tokens otherwise now than before.
+fn presents_otherwise(decided: &Admitted<'_>, before: &ServedAccount) -> bool {
+    let is = decided.account.and_then(|it| it.account.api().present());
+    is != before.account.api().present()
 }
 
 /// Whether the token of this grant is the one the account serves now.

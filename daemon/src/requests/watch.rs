@@ -48,10 +48,12 @@ pub(crate) struct Watch {
     audit: Audit,
     uid: u32,
     min_validity: Option<Duration>,
-    /// The grant that the client was given and may still use.
-    delivered: Option<u64>,
-    /// The grant before that one, in case that one does not leave.
-    before: Option<u64>,
+    /// What the client was given and may still use.
+    delivered: Option<Delivered>,
+    /// What it was given before, in case that does not leave.
+    before: Option<Delivered>,
+    /// How often what the account's tokens are for, how they are presented, or what may refuse them has changed.
+    api: u64,
     /// Whether the client may still use a token of an earlier watch: it was told neither a token nor that there is none.
     may_hold_older: bool,
     /// The reason the client was told last, until there is a token again.
@@ -67,6 +69,13 @@ pub(crate) struct Watch {
     /// Whether the token was looked at since the watch began or its account became another.
     looked: bool,
     _counted: Watched,
+}
+
+/// A token as a client holds it: its grant, and the count of changes of the account's `[api]` by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Delivered {
+    grant: u64,
+    api: u64,
 }
 
 type Asking = Pin<Box<dyn Future<Output = Option<Fault>> + Send>>;
@@ -120,6 +129,7 @@ impl Requests {
             min_validity,
             delivered: None,
             before: None,
+            api: 0,
             may_hold_older: true,
             reason: None,
             news: None,
@@ -184,11 +194,11 @@ impl Watch {
             return Waiting::Wanting(self.not_before, Timestamp::FAR);
         };
         if !held.is_good(now, self.min_validity) {
-            let is_used = self.delivered == Some(held.grant.0);
+            let is_used = self.delivered.is_some_and(|it| it.grant == held.grant.0);
             let end = held.usable_until();
             return Waiting::Wanting(self.not_before, if is_used { end } else { Timestamp::FAR });
         }
-        if self.delivered != Some(held.grant.0) {
+        if self.delivered != Some(self.current(held.grant.0)) {
             return Waiting::Undelivered(self.not_before.max(now));
         }
         let enough = held
@@ -200,6 +210,11 @@ impl Watch {
             });
         let until = held.usable_until();
         Waiting::Held(enough.map_or(until, |enough| enough.min(until)))
+    }
+
+    fn current(&self, grant: u64) -> Delivered {
+        let api = self.api;
+        Delivered { grant, api }
     }
 
     /// Asks for a token as a `get` would that waits for no rate limit. Its turn comes when others of the account have their answers.
@@ -284,7 +299,8 @@ impl Watch {
         {
             self.asking = None;
             self.news = None;
-            if self.delivered == Some(token.held.grant.0) {
+            let current = self.current(token.held.grant.0);
+            if self.delivered == Some(current) {
                 return Look::Nothing;
             }
             served.cell.asked().touch(now);
@@ -292,13 +308,13 @@ impl Watch {
                 // Only a hint: without it a new token is asked for when this one ends.
                 let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
-            self.before = self.delivered.replace(token.held.grant.0);
+            self.before = self.delivered.replace(current);
             self.may_hold_older = false;
             self.reason = None;
             let shown = token.on_wire(now, &self.clock, served.account.api().present());
             return Look::Part(Response::Token(shown));
         }
-        if let Some(grant) = self.delivered.filter(|grant| !is_served(*grant)) {
+        if let Some(Delivered { grant, .. }) = self.delivered.filter(|it| !is_served(it.grant)) {
             self.delivered = None;
             // What has to be said besides is said by the next look.
             self.looked = self.news.is_none();
@@ -343,13 +359,20 @@ impl Watch {
     }
 
     /// Another configuration is in force, and it gives the client this right to the account of the same name. What was delivered is over
-    /// if that has another identity now.
+    /// if that has another identity now, and is delivered again if its token is for other addresses or presented otherwise.
     pub(super) fn goes_on(&mut self, decided: Carried) -> Look {
         let account = decided.account.clone();
         self.decided = decided;
         let Some(served) = account else {
             return Look::Nothing;
         };
+        // What a list of accounts says of it, and how it is presented.
+        let shown = |of: &ServedAccount| {
+            let below_400 = of.account.dialect.rejection().is_below_400();
+            let present = of.account.api().present().map(str::to_owned);
+            (present, of.account.api_urls(), below_400)
+        };
+        self.api += u64::from(shown(&self.served) != shown(&served));
         self.served = served;
         if self.served.key == self.subscription.account() {
             return Look::Nothing;
@@ -358,7 +381,7 @@ impl Watch {
         (self.asking, self.news) = (None, None);
         self.not_before = self.clock.steady();
         match self.delivered.take() {
-            Some(grant) => {
+            Some(Delivered { grant, .. }) => {
                 self.looked = false;
                 Look::Part(Response::Retired { grant })
             }

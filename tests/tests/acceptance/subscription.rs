@@ -126,6 +126,26 @@ fn a_subscription_comes_back_after_refusal_restart_and_a_right_that_was_taken() 
     drop(daemon);
 }
 
+#[test]
+fn a_subscription_learns_how_its_token_is_presented_from_a_reload_on() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let subscription = subscribed(&stage.site);
+    let first = runtime.block_on(subscription.ready()).unwrap();
+    let path = stage.site.configuration();
+    let text = fs::read_to_string(&path).unwrap();
+    let api = "\n[account.\"it\".api]\npresent = { header = \"X-Key\" }\n";
+    fs::write(&path, text + api).unwrap();
+    let said = stage.site.tokenctl(&["reload"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    shows(&subscription, |shown| {
+        let token = shown.as_ref().ok();
+        token.is_some_and(|it| it.token_type == "header:X-Key" && it.grant == first.grant)
+    });
+}
+
 /// The example of the client that uses a token a hundred thousand times.
 fn example() -> PathBuf {
     let status = Command::new(env!("CARGO"))

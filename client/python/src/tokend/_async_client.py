@@ -357,7 +357,7 @@ class _Followed:
         urls = self._ledger.urls(enough=True)
         if urls is not None and _addresses.covered(urls, target):
             return True
-        urls = self._ledger.urls(enough=False)
+        urls, changes = self._ledger.urls(enough=False), self._ledger.changes
         if urls is None:
             own = Account(self._name, ())
             async for page in self._link.pages("/v1/accounts"):
@@ -366,7 +366,7 @@ class _Followed:
                     own = found[0]
                     break
             urls = own.urls
-            self._ledger.told_account(own)
+            self._ledger.told_account(own, changes)
         return _addresses.covered(urls, target)
 
     def refused_below_400(self) -> bool:

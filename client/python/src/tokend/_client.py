@@ -348,7 +348,7 @@ class _Followed:
             urls = self._ledger.urls(enough=True)
             if urls is not None and _addresses.covered(urls, target):
                 return True
-            urls = self._ledger.urls(enough=False)
+            urls, changes = self._ledger.urls(enough=False), self._ledger.changes
         if urls is None:
             # A generator: pages behind the account's own are not asked for.
             pages = self._link.pages("/v1/accounts")
@@ -356,7 +356,7 @@ class _Followed:
             own = next((line for line in lines if line.name == self._name), Account(self._name, ()))
             urls = own.urls
             with self._lock:
-                self._ledger.told_account(own)
+                self._ledger.told_account(own, changes)
         return _addresses.covered(urls, target)
 
     def refused_below_400(self) -> bool:

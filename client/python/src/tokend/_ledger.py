@@ -55,8 +55,7 @@ class Ledger:
         self._set(None)
 
     def _set(self, token: Optional[Token]) -> None:
-        if token is not None and token == self._token:
-            return
+        # Also for an equal one: it comes again when what it is for has changed.
         self._token = token
         self._urls = None
         self.changes += 1
@@ -67,7 +66,9 @@ class Ledger:
         fresh = (enough and self._token is not None) or boot_seconds() - self._urls_since < _OLD
         return self._urls if fresh else None
 
-    def told_account(self, account: Account) -> None:
-        self._urls = account.urls
+    def told_account(self, account: Account, asked_at: int) -> None:
+        """Takes the answer to a question that was asked at that count of changes."""
         self.refused_below_400 = account.refused_below_400
-        self._urls_since = boot_seconds()
+        if asked_at == self.changes:
+            self._urls = account.urls
+            self._urls_since = boot_seconds()

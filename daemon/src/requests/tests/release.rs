@@ -153,6 +153,15 @@ async fn a_token_that_was_retired_with_the_configuration_before_does_not_leave()
 }
 
 #[tokio::test]
+async fn a_token_that_its_api_wants_otherwise_by_then_does_not_leave() {
+    for request in requests().into_iter().take(3) {
+        let after = account(ALL) + "[account.ads.api]\npresent = { header = \"X-Key\" }\n";
+        let released = overtaken(request, ALL, &after).await;
+        assert_eq!(code(released), FaultCode::TooBusy);
+    }
+}
+
+#[tokio::test]
 async fn a_rule_that_needs_more_facts_than_were_read_is_not_decided_without_them() {
     let bench = bench(&account(ALL));
     let Reply::Pending(pending) = bench.requests.handle(&peer(20), get("ads")) else {

@@ -308,6 +308,24 @@ async fn a_reload_that_leaves_the_right_tells_a_watch_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reload_that_changes_what_a_token_is_for_tells_it_again() {
+    let mut it = Watching::start(Some(("one", 1)), None).await;
+    it.token().await;
+    let own = account(&format!("{{ user = {OWNER} }}"));
+    for api in [
+        "urls = \"https://a.test\"",
+        "present = { header = \"X-Key\" }",
+    ] {
+        let next = config(&format!("{own}[account.ads.api]\n{api}\n"));
+        let now = it.talk.requests.clock.steady();
+        of_ads(&next).1.publish(token("one", 1, now));
+        it.talk.requests.registry.replace(next);
+        assert_eq!(it.token().await, ("one".to_owned(), 1), "{api}");
+        it.nothing_was_told().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_that_became_another_is_watched_on_by_its_name() {
     let mut it = Watching::start(Some(("one", 1)), None).await;
     it.token().await;
