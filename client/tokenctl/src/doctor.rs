@@ -4,6 +4,7 @@
 //! for here. Changes nothing and asks no provider for a token.
 
 mod finding;
+mod left_over;
 mod machine;
 mod report;
 mod socket;
@@ -56,6 +57,7 @@ pub(crate) fn run(
     }
     findings.extend(units.iter().flat_map(machine::Units::findings));
     findings.extend(machine::clock());
+    findings.extend(left_over::look());
     match json {
         true => output::print_json(&report::json(&findings))?,
         false => {

@@ -28,7 +28,7 @@ use crate::failure::{Exit, Failure};
 use crate::{token, words};
 pub(crate) use endpoint::serve;
 pub(crate) use obtained::Obtained;
-pub(crate) use runtime::Runtime;
+pub(crate) use runtime::{Runtime, left_over};
 pub(crate) use start::Updater;
 pub(crate) use updater::run as keep;
 

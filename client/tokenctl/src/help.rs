@@ -362,9 +362,10 @@ pub(crate) const DOCTOR: &str = "Check everything between you and a token, and s
 pub(crate) const DOCTOR_AFTER: &str = "\
 Checks the socket, the daemon and its unit, your rights, the clock, the store, the configuration
 on disk, and for each account its state, its secrets, and whether the daemon can reach its
-provider: name, TCP and TLS certificate, without asking it for a token. Changes nothing, uses
-nothing of the rate limits, runs no command that fetches a secret. Administrators see all
-accounts; others see those they may use, and not where secrets come from.
+provider: name, TCP and TLS certificate, without asking it for a token. Names files with tokens
+that killed processes of tokenctl left. Changes nothing, uses nothing of the rate limits, runs no
+command that fetches a secret. Administrators see all accounts; others see those they may use, and
+not where secrets come from.
 
 Each line is ok, a warning, or a PROBLEM with what to do below it. Exits with 0 if there is no
 problem, else with the code of the first: 69 daemon not reachable, 75 provider, store or daemon,

@@ -23,6 +23,7 @@ mod init;
 mod input;
 mod integrate;
 mod lasting_watch;
+mod left_over;
 mod login;
 mod logs;
 mod notes;

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::failure::{Exit, Failure};
+use crate::left_over::{self, DIGITS, HIDDEN};
 use crate::words;
 
 /// Where a token goes, and who can read it there.
@@ -51,9 +52,13 @@ impl SecretFile {
         self.owner.as_ref().and_then(|it| it.gid)
     }
 
-    /// Whether the file can be written here at all, before there is a token to write.
+    /// Whether the file can be written here at all, before there is a token to write. What a killed writer left beside it goes.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.open_directory().map(drop)
+        let (directory, _) = self.open_directory()?;
+        let own = geteuid().as_raw();
+        let owner = self.owner.map(|it| it.uid);
+        left_over::remove(&directory, &[own, owner.unwrap_or(own)]);
+        Ok(())
     }
 
     /// Writes the file in place of the one before.
@@ -157,6 +162,8 @@ impl SecretFile {
 struct Hidden<'d> {
     directory: &'d File,
     name: OsString,
+    /// Locked, so that nobody takes it for one that was left.
+    held: Option<File>,
     is_kept: bool,
 }
 
@@ -164,9 +171,10 @@ impl<'d> Hidden<'d> {
     /// A file that `fill` has filled. Where the file system allows it, it has no name before it is whole: if this process is killed,
     /// nothing is left.
     fn make(directory: &'d File, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<Self> {
-        let hidden = Self {
+        let mut hidden = Self {
             directory,
             name: random_name()?.into(),
+            held: None,
             is_kept: false,
         };
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -174,10 +182,14 @@ impl<'d> Hidden<'d> {
             Ok(file) => {
                 let mut file = File::from(file);
                 fill(&mut file)?;
+                left_over::hold(&file);
                 match hidden.link(&file) {
                     // Without /proc, a file without a name cannot get one.
                     Err(Errno::NOENT) => hidden.create(fill)?,
-                    linked => linked?,
+                    linked => {
+                        linked?;
+                        hidden.held = Some(file);
+                    }
                 }
             }
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
@@ -200,11 +212,13 @@ impl<'d> Hidden<'d> {
         )
     }
 
-    fn create(&self, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
+    fn create(&mut self, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = fs::openat(self.directory, &self.name, flags, Mode::RUSR | Mode::WUSR)?;
-        fill(&mut File::from(file))
+        let file = self.held.insert(File::from(file));
+        left_over::hold(file);
+        fill(file)
     }
 
     fn keep(mut self) {
@@ -221,12 +235,9 @@ impl Drop for Hidden<'_> {
     }
 }
 
-/// How the hidden names begin.
-pub(crate) const HIDDEN: &str = ".tokenctl-";
-
 /// A name that no other writer has, and that is not longer than any name of a file may be.
 fn random_name() -> io::Result<String> {
-    let mut random = [0; 12];
+    let mut random = [0; DIGITS / 2];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
     let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("{HIDDEN}{digits}"))
@@ -334,9 +345,10 @@ mod tests {
         assert_eq!(names(folder.path()), ["token"]);
         // The same where a file cannot be without a name.
         let fill = |_: &mut File| Err(io::Error::other("full"));
-        let hidden = Hidden {
+        let mut hidden = Hidden {
             directory: &directory,
             name: ".hidden".into(),
+            held: None,
             is_kept: false,
         };
         hidden.create(fill).unwrap_err();

@@ -34,6 +34,7 @@ use crate::failure::{Exit, Failure};
 use crate::lasting_watch::{Heard, LastingWatch};
 use crate::notes::Notes;
 use crate::output;
+pub(crate) use directories::left_over;
 use kept_file::KeptFile;
 use on_change::Runner;
 use place::{Holder, shown};

@@ -158,24 +158,44 @@ fn name() -> io::Result<String> {
     Ok(format!("{PREFIX}{}-{random:016x}", geteuid().as_raw()))
 }
 
+/// The directories with tokens that no process holds: this user's, and for root those of every user.
+pub(crate) fn left_over() -> Vec<PathBuf> {
+    let mut places = candidates();
+    if geteuid().is_root() {
+        let of_users = fs::read_dir("/run/user").into_iter().flatten().flatten();
+        places.extend(of_users.map(|entry| entry.path()));
+    }
+    places.sort();
+    places.dedup();
+    let places = places.iter().filter(|place| is_on_tmpfs(place));
+    places
+        .flat_map(|place| abandoned(place, geteuid().is_root()))
+        .collect()
+}
+
 /// Removes the directories of this user that no process holds.
 fn remove_left_over(base: &Path) {
-    let ours = format!("{PREFIX}{}-", geteuid().as_raw());
-    let Ok(entries) = fs::read_dir(base) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let is_ours = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|it| it.starts_with(&ours));
-        if is_ours && let Ok(directory) = open_directory(&entry.path()) {
-            let is_mine = directory.metadata().is_ok_and(|it| is_mine(&it));
-            if is_mine && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                remove(&entry.path());
-            }
-        }
+    for directory in abandoned(base, false) {
+        remove(&directory);
     }
+}
+
+/// The directories that no process holds: of this user, or of every user.
+fn abandoned(base: &Path, of_all: bool) -> Vec<PathBuf> {
+    let start = match of_all {
+        true => PREFIX.to_owned(),
+        false => format!("{PREFIX}{}-", geteuid().as_raw()),
+    };
+    let is_left = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(&start))
+            && open_directory(path).is_ok_and(|directory| {
+                let is_ours = of_all || directory.metadata().is_ok_and(|it| is_mine(&it));
+                is_ours && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
+            })
+    };
+    let entries = fs::read_dir(base).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(is_left).collect()
 }
 
 fn is_mine(found: &Metadata) -> bool {
@@ -220,6 +240,7 @@ mod tests {
         drop(directory);
         remove_left_over(base.path());
         assert_eq!(fs::read(&file).unwrap(), b"secret");
+        assert!(abandoned(base.path(), true).is_empty(), "it is held");
         let other = runtime.make().unwrap();
         drop(again);
         remove_left_over(base.path());

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use tokend_client::AccountName;
 use tokend_document::Diagnostics;
 
-use super::place::{Holder, shown};
+use super::place::{Holder, Place, shown};
 use super::settings::{self, Settings};
 use crate::arguments::SinkChoice;
 use crate::failure::{Exit, Failure};
+use crate::left_over;
 
 /// More than a machine has; each is read for every check.
 const MOST: usize = 1000;
@@ -81,6 +82,25 @@ pub(super) fn place_of(choice: &SinkChoice) -> Option<(AccountName, PathBuf)> {
         SinkChoice::All => return None,
     };
     settings::place_of(&path)
+}
+
+/// Unfinished files that killed sinks left beside theirs.
+pub(crate) fn left_over() -> Vec<PathBuf> {
+    let mut ignored = Diagnostics::default();
+    let all = places().into_iter().flat_map(|it| files(&it)).take(MOST);
+    let all = all.filter_map(|file| settings::read(&file, Holder::Anyone, &mut ignored));
+    let mut directories: Vec<_> = all
+        .filter_map(|it| Some(it.file.path().parent()?.to_owned()))
+        .collect();
+    directories.sort();
+    directories.dedup();
+    let opened = directories.into_iter().filter_map(|path| {
+        let place = Place::open(&path.join("file"), Holder::Anyone).ok()?;
+        Some((path, place))
+    });
+    opened
+        .flat_map(|(path, place)| left_over::find(&path, &place.directory))
+        .collect()
 }
 
 /// The user's own first.

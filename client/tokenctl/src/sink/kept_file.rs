@@ -17,7 +17,6 @@ use super::hold::{Hold, NotHeld};
 use super::on_change::Runner;
 use super::place::{Holder, Place, shown};
 use super::settings::Settings;
-use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::secret_file::SecretFile;
 
@@ -97,7 +96,7 @@ impl KeptFile {
                     HELD_ADVICE,
                 ));
             }
-            place.clean(clock::now().as_second());
+            place.clean();
             kept.unconfirmed = place.stat().map(|_| now.saturating_add(UNCONFIRMED));
         }
         Ok(kept)

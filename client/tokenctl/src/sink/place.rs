@@ -9,14 +9,10 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::secret_file::HIDDEN;
-use crate::words;
-
-/// How old a hidden file is whose writer is certainly gone: writing one takes milliseconds.
-const LEFT_OVER_SECONDS: i64 = 60;
+use crate::{left_over, words};
 
 /// The longest name of a file: beside it is that of its lock, a hidden one with an ending.
 pub(super) const LONGEST_NAME: usize = 249;
@@ -143,21 +139,8 @@ impl Place {
     }
 
     /// Removes the unfinished files of writers that were killed.
-    pub(super) fn clean(&self, now_seconds: i64) {
-        for entry in Dir::read_from(&self.directory).into_iter().flatten() {
-            let Ok(entry) = entry else { return };
-            let name = entry.file_name();
-            let bytes = name.to_bytes();
-            // That of a lock may begin like it.
-            if !bytes.starts_with(HIDDEN.as_bytes()) || bytes.ends_with(b".lock") {
-                continue;
-            }
-            let found = fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
-            if found.is_ok_and(|it| now_seconds.saturating_sub(it.st_ctime) > LEFT_OVER_SECONDS) {
-                // What cannot be removed is found again by the next start.
-                let _failed = fs::unlinkat(&self.directory, name, AtFlags::empty());
-            }
-        }
+    pub(super) fn clean(&self) {
+        left_over::remove(&self.directory, &[]);
     }
 
     fn demand_file(&self, path: &Path) -> Result<(), Unfit> {
@@ -262,7 +245,7 @@ pub(super) fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{Permissions, create_dir, create_dir_all, set_permissions, write};
+    use std::fs::{Permissions, create_dir, create_dir_all, set_permissions};
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use rustix::process::geteuid;
@@ -334,20 +317,5 @@ mod tests {
         // Root's, below one that another user can exchange.
         let refused = open(&other, Holder::User(0)).unwrap_err();
         assert!(refused.what.contains("could put another"), "{refused:?}");
-    }
-
-    #[test]
-    fn what_a_killed_writer_left_goes_and_what_is_being_written_stays() {
-        let top = tempfile::tempdir().unwrap();
-        let hidden = top.path().join(format!("{HIDDEN}0123"));
-        write(&hidden, "half").unwrap();
-        write(top.path().join("token"), "whole").unwrap();
-        let me = Holder::User(geteuid().as_raw());
-        let place = Place::open(&top.path().join("token"), me).unwrap();
-        let written = fs::stat(&hidden).unwrap().st_ctime;
-        place.clean(written + LEFT_OVER_SECONDS);
-        assert!(hidden.exists());
-        place.clean(written + LEFT_OVER_SECONDS + 1);
-        assert!(!hidden.exists() && place.file().is_some());
     }
 }

@@ -1,10 +1,13 @@
 //! `doctor`: pages of the daemon's findings, its reading of refusals, and the exit code. Findings of a real daemon are tested elsewhere.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use tokend_client::{AccountState, AccountStatus, Finding, Severity, Topic};
 use tokend_proto::{DiagnosisPage, Fault, FaultCode, Request, Response, StatusPage};
 
 use crate::fake::{Act, FakeDaemon, name};
-use crate::run::{Ended, bare, tokenctl};
+use crate::run::{Ended, bare, bare_command, ended, tokenctl};
 use crate::status::account;
 
 fn finding(account: &str, severity: Severity) -> Finding {
@@ -113,5 +116,53 @@ fn without_a_socket_it_says_where_it_looked() {
     assert!(
         stdout.starts_with(expected) && stdout.contains("start the daemon: "),
         "{stdout}"
+    );
+}
+
+/// The name of an unfinished file.
+const HALF: &str = ".tokenctl-0123456789abcdef01234567";
+
+#[test]
+fn what_killed_processes_left_is_named_until_their_successors_remove_it() {
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let own = rustix::process::geteuid().as_raw();
+    let directory = memory.path().join(format!("tokenctl-exec-{own}-0"));
+    fs::create_dir(&directory).unwrap();
+    fs::create_dir_all(at("tokend/sinks.d")).unwrap();
+    fs::create_dir(at("kept")).unwrap();
+    fs::set_permissions(at("kept"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(at("kept").join(HALF), "half a token").unwrap();
+    let path = at("kept").join("token");
+    let sink = format!(
+        "account = \"ads\"\nformat = \"raw\"\npath = \"{}\"\n",
+        path.display()
+    );
+    fs::write(at("tokend/sinks.d/ads.toml"), sink).unwrap();
+    let looked = || {
+        let mut command = bare_command(&["--socket", "/nowhere/tokend.sock", "doctor"]);
+        command.env("XDG_RUNTIME_DIR", memory.path());
+        command.env("XDG_CONFIG_HOME", home.path());
+        ended(&command.output().unwrap()).stdout
+    };
+    let found = looked();
+    for named in [&directory, &at("kept").join(HALF)] {
+        let line = format!("warning  files: {} was left by ", named.display());
+        assert!(found.contains(&line), "{found}");
+    }
+    // What a process uses is not left.
+    let held = fs::File::open(&directory).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockShared).unwrap();
+    assert!(!looked().contains(directory.to_str().unwrap()));
+    drop(held);
+    // The next `get` into that directory, before it asks for a token.
+    let words = ["get", "ads", "--output", path.to_str().unwrap()];
+    assert_eq!(bare(&words).code, 69);
+    assert!(!at("kept").join(HALF).exists());
+    let found = looked();
+    assert!(
+        !found.contains(HALF) && found.contains("tokenctl-exec-"),
+        "{found}"
     );
 }
