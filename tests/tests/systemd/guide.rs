@@ -79,21 +79,59 @@ fn the_guide_is_followed_to_the_letter() {
     stage.behaved();
 }
 
+/// The commands that ask at the socket for HTTP, as the documents have them.
+fn lines_of_curl() -> Vec<String> {
+    let units = unit_files();
+    let documents = [units.join("README.md"), units.join("../README.md")];
+    let texts = documents.map(|path| fs::read_to_string(path).unwrap());
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let found = lines.flat_map(|line| {
+        let is_whole = line.starts_with("curl ");
+        let parts = if is_whole {
+            vec![line]
+        } else {
+            line.split('`').skip(1).step_by(2).collect()
+        };
+        parts
+            .into_iter()
+            .filter(|it| it.starts_with("curl ") && it.contains("http.sock"))
+    });
+    found.map(str::to_owned).collect()
+}
+
+/// Every such command, for the account that there is, brings what the text says.
+fn curl_is_followed(stage: &Stage) {
+    let lines = lines_of_curl();
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    for line in lines {
+        let line = line.replace("/accounts/ads/", &format!("/accounts/{IT}/"));
+        // A watch has no end.
+        let script = match line.ends_with("/watch") {
+            true => format!(
+                "cd \"$HOME\"; {line} > watched & until grep -q access_token watched; do sleep 0.05; done; kill $!; cat watched"
+            ),
+            false => line.clone(),
+        };
+        let said = stage
+            .machine
+            .run_as(CLIENT, &["timeout", "60", "sh", "-c", &script])
+            .unwrap();
+        assert_eq!(said.code, Some(0), "{line}: {said:?}");
+        let first = said.out.lines().next().unwrap_or_default();
+        let answer: serde_json::Value =
+            serde_json::from_str(first).unwrap_or_else(|error| panic!("{error}: {line}: {said:?}"));
+        let newest = serde_json::Value::from(stage.sim.newest_access(IT));
+        match line.rsplit('/').next().unwrap() {
+            "status" => assert_eq!(answer["state"], "valid", "{answer}"),
+            "whoami" => assert_eq!(answer["user"], CLIENT, "{answer}"),
+            _ => assert_eq!(answer["access_token"], newest, "{line}"),
+        }
+    }
+}
+
 fn tokens_over_http(stage: &Stage) {
     stage.follow("tokend-http.socket\n");
-    let url = format!("http://tokend/v1/accounts/{IT}/token");
-    let curl = [
-        "curl",
-        "-s",
-        "--unix-socket",
-        "/run/tokend/http.sock",
-        "-H",
-        "X-Tokend: 1",
-        &url,
-    ];
-    let answer = stage.machine.run_as(CLIENT, &curl).unwrap().out;
-    let newest = stage.sim.newest_access(IT).unwrap();
-    assert!(answer.contains(&newest), "an answer without the token");
+    curl_is_followed(stage);
 
     stage.follow("tokend-oidc-agent.socket\n");
     let socket = "OIDC_SOCK=/run/tokend/oidc-agent.sock";
