@@ -70,6 +70,57 @@ fn the_doctor_tells_a_unit_that_runs_from_one_that_was_stopped_and_one_that_fail
 }
 
 #[test]
+fn the_doctor_misses_a_socket_of_an_outlet_and_its_advice_brings_it_back() {
+    let Some(stage) = Stage::started() else {
+        return;
+    };
+    let nobody_misses = |stage: &Stage| {
+        let (code, [severity, message, _]) = stage.doctor("unit");
+        assert_eq!((code, severity.as_str()), (Some(0), "ok"), "{message}");
+    };
+    // Not enabled, none is missed.
+    nobody_misses(&stage);
+    for (outlet, file) in [
+        ("http", "http.sock"),
+        ("credentials", "credentials.sock"),
+        ("oidc-agent", "oidc-agent.sock"),
+    ] {
+        let unit = format!("tokend-{outlet}.socket");
+        let path = format!("/run/tokend/{file}");
+        let brought_back = |why: &str| {
+            let (code, [severity, message, advice]) = stage.doctor("unit");
+            assert_eq!(
+                (code, severity.as_str()),
+                (Some(69), "problem"),
+                "{message}"
+            );
+            assert!(message.starts_with(&format!("{unit} {why}")), "{message}");
+            let (_, command) = advice.split_once("then: ").unwrap();
+            let followed = stage.machine.shell(&command.replace("sudo ", ""));
+            assert!(followed.is_ok(), "{followed:?}");
+            let state = stage.machine.property(&unit, "ActiveState").unwrap();
+            assert_eq!(state, "active", "{command}");
+            stage.wait_for("ActiveState", "active");
+            nobody_misses(&stage);
+        };
+        stage.systemctl(&["enable", &unit]);
+        brought_back("is enabled and does not listen");
+        stage.machine.shell(&format!("rm {path}")).unwrap();
+        brought_back(&format!("listens at {path}, which is not there any more"));
+        // Something else is in its place.
+        stage.systemctl(&["stop", &unit, "tokend.socket", "tokend.service"]);
+        stage
+            .machine
+            .shell(&format!("rm -f {path}; mkdir {path}"))
+            .unwrap();
+        assert_ne!(stage.run(&["systemctl", "start", &unit]).code, Some(0));
+        stage.systemctl(&["start", "tokend.socket", "tokend.service"]);
+        stage.machine.shell(&format!("rmdir {path}")).unwrap();
+        brought_back("has failed (");
+    }
+}
+
+#[test]
 fn the_doctor_says_whether_a_time_server_keeps_the_clock_right() {
     let Some(stage) = Stage::started() else {
         return;

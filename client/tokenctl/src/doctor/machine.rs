@@ -1,7 +1,8 @@
-//! Checks the surroundings of the daemon: its unit under systemd, and whether anything keeps the clock right.
+//! Checks the surroundings of the daemon: its units under systemd, and whether anything keeps the clock right.
 //!
 //! Asks systemctl and timedatectl, which any user may. Without systemd there are no findings.
 
+mod beside;
 mod last_words;
 mod state;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tokend_client::SocketPath;
 
+use self::beside::{BESIDE, Beside};
 use self::last_words::start_error;
 use self::state::State;
 use super::finding::Finding;
@@ -21,12 +23,10 @@ use crate::failure::Exit;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The units to ask systemd about; a user's daemon has the first two.
-const UNITS: [&str; 4] = [
-    "tokend.service",
-    "tokend.socket",
-    "tokend-metrics.socket",
-    "tokend-egress.socket",
-];
+const UNITS: [&str; 3] = ["tokend.service", "tokend.socket", "tokend-egress.socket"];
+
+/// What to ask of each.
+const PROPERTIES: &str = "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,InvocationID,UnitFileState,Listen";
 
 /// The state of the daemon's units, as systemd reports it.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(super) struct Units {
     is_users: bool,
     service: State,
     socket: State,
-    metrics: State,
     relays_socket: State,
+    beside: Vec<Beside>,
     /// The reason why the service's last run did not start, if the journal may be read.
     start_error: Option<String>,
 }
@@ -62,10 +62,8 @@ impl Units {
                 scope(is_users),
                 &["show"][..],
                 &UNITS,
-                &[
-                    "-p",
-                    "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,InvocationID",
-                ],
+                &BESIDE.map(|(unit, _)| unit),
+                &["-p", PROPERTIES],
             ]
             .concat(),
         )?;
@@ -75,8 +73,8 @@ impl Units {
             is_users,
             service,
             socket: states.next().unwrap_or_default(),
-            metrics: states.next().unwrap_or_default(),
             relays_socket: states.next().unwrap_or_default(),
+            beside: Beside::all(states),
             start_error: None,
         };
         units.start_error = (units.has_failed() || units.fails_again_and_again())
@@ -167,13 +165,11 @@ impl Units {
             _ => format!("see why with `{sudo}journalctl{option} -u tokend`, correct it"),
         };
         // Before the daemon: systemd cannot start the socket of a service that is running.
-        let metrics = match self.metrics.active.as_str() {
-            "failed" => " tokend-metrics.socket",
-            _ => "",
-        };
+        let failed = self.beside.iter().filter_map(Beside::failed);
+        let beside: String = failed.map(|unit| format!(" {unit}")).collect();
         Some(format!(
-            "{mend}, then: {sudo}systemctl{option} reset-failed tokend.service tokend.socket{metrics} && \
-             {sudo}systemctl{option} start{metrics} tokend.socket tokend.service"
+            "{mend}, then: {sudo}systemctl{option} reset-failed tokend.service tokend.socket{beside} && \
+             {sudo}systemctl{option} start{beside} tokend.socket tokend.service"
         ))
     }
 
@@ -181,7 +177,16 @@ impl Units {
     pub(super) fn findings(&self) -> Vec<Finding> {
         std::iter::once(self.finding())
             .chain(self.relay_finding())
+            .chain(self.findings_beside())
             .collect()
+    }
+
+    /// The sockets beside the daemon's own that should be there. While it is stopped or its own way out names them, there is nothing to add.
+    fn findings_beside(&self) -> impl Iterator<Item = Finding> {
+        let is_up = |state: &State| state.active == "active";
+        let stands = self.way_out().is_none() && (is_up(&self.service) || is_up(&self.socket));
+        let beside = self.beside.iter().filter(move |_| stands);
+        beside.filter_map(Beside::finding)
     }
 
     /// The finding that the relay is missing, if systemd gave it up.
@@ -301,8 +306,8 @@ mod tests {
             is_users: false,
             service: State::read(service),
             socket: State::read(socket),
-            metrics: State::default(),
             relays_socket: State::default(),
+            beside: Vec::new(),
             start_error: None,
         }
     }
@@ -402,11 +407,15 @@ mod tests {
     fn sockets_that_failed_beside_the_daemon_are_in_the_way_out() {
         let failed = "LoadState=loaded\nActiveState=failed\nResult=trigger-limit-hit";
         let mut it = units(failed, failed);
-        it.metrics = State::read(failed);
+        let states = || BESIDE.iter().map(|_| State::read(failed));
+        it.beside = Beside::all(states());
         let way_out = it.way_out().unwrap();
-        let again = "sudo systemctl reset-failed tokend.service tokend.socket tokend-metrics.socket && \
-                     sudo systemctl start tokend-metrics.socket tokend.socket tokend.service";
-        assert!(way_out.ends_with(again), "{way_out}");
+        let all = "tokend-metrics.socket tokend-http.socket tokend-credentials.socket tokend-oidc-agent.socket";
+        let again = format!(
+            "sudo systemctl reset-failed tokend.service tokend.socket {all} && sudo systemctl start {all} tokend.socket tokend.service"
+        );
+        assert!(way_out.ends_with(&again), "{way_out}");
+        assert_eq!(it.findings().len(), 1, "the way out has all of them");
         let active = "LoadState=loaded\nActiveState=active\nSubState=running";
         let mut it = units(active, active);
         assert_eq!(it.findings().len(), 1);
@@ -417,5 +426,60 @@ mod tests {
             "{}",
             relay.message
         );
+        it.relays_socket = State::default();
+        it.beside = Beside::all(states());
+        assert_eq!(it.findings().len(), 1 + BESIDE.len());
+    }
+
+    #[test]
+    fn sockets_beside_the_daemon_are_missed_where_they_should_be_there() {
+        let active = "LoadState=loaded\nActiveState=active\nSubState=running";
+        let dead = "LoadState=loaded\nActiveState=inactive\nSubState=dead";
+        let found = |service: &str, beside: &str| {
+            let mut it = units(service, service);
+            it.beside = Beside::all([State::default(), State::read(beside)].into_iter());
+            it.findings_beside().next()
+        };
+        let listening = "ActiveState=active\nUnitFileState=enabled";
+        let disabled = format!("{dead}\nUnitFileState=disabled");
+        let enabled = format!("{dead}\nUnitFileState=enabled");
+        let gone = format!("{listening}\nListen=/nonexistent/http.sock (Stream)");
+        let there = format!("{listening}\nListen=/proc/self/exe (Stream)");
+        let port = format!("{listening}\nListen=127.0.0.1:9464 (Stream)");
+        for fine in [
+            listening,
+            &disabled,
+            &there,
+            &port,
+            "LoadState=not-found\nActiveState=inactive\nUnitFileState=",
+        ] {
+            assert!(found(active, fine).is_none(), "{fine}");
+        }
+        // Who stopped all of it has not lost this one.
+        assert!(found(dead, &enabled).is_none());
+        let start = "sudo systemctl stop tokend-http.socket tokend.socket tokend.service && \
+                     sudo systemctl start tokend-http.socket tokend.socket tokend.service";
+        for (state, why, reset) in [
+            (enabled, "is enabled and does not listen", ""),
+            (
+                gone,
+                "listens at /nonexistent/http.sock, which is not there any more",
+                "",
+            ),
+            (
+                "ActiveState=failed\nResult=trigger-limit-hit".to_owned(),
+                "has failed (trigger-limit-hit)",
+                "sudo systemctl reset-failed tokend-http.socket && ",
+            ),
+        ] {
+            let found = found(active, &state).unwrap();
+            let message = format!("tokend-http.socket {why}: nobody gets tokens over HTTP");
+            assert_eq!(found.message, message);
+            let advice = found.advice.unwrap();
+            assert!(
+                advice.ends_with(&format!("then: {reset}{start}")),
+                "{advice}"
+            );
+        }
     }
 }

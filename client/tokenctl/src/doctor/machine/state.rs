@@ -12,6 +12,9 @@ pub(super) struct State {
     pub(super) status: String,
     pub(super) restarts: String,
     pub(super) invocation: String,
+    /// Whether it starts with the machine.
+    pub(super) enabled: String,
+    listens: String,
 }
 
 impl State {
@@ -30,6 +33,12 @@ impl State {
         }
     }
 
+    /// The path of a socket in the file system.
+    pub(super) fn listens_at(&self) -> Option<&str> {
+        let path = self.listens.strip_suffix(" (Stream)")?;
+        path.starts_with('/').then_some(path)
+    }
+
     pub(super) fn read(shown: &str) -> Self {
         let value = |name: &str| {
             let line = shown.lines().find_map(|line| line.strip_prefix(name));
@@ -44,6 +53,8 @@ impl State {
             status: value("ExecMainStatus"),
             restarts: value("NRestarts"),
             invocation: value("InvocationID"),
+            enabled: value("UnitFileState"),
+            listens: value("Listen"),
         }
     }
 }
