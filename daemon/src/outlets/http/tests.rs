@@ -1,5 +1,6 @@
 //! Connections over HTTP: what is slow, large, broken or gone. The driver is the test.
 
+mod framing;
 mod races;
 mod rests;
 

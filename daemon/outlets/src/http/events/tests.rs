@@ -44,3 +44,30 @@ fn the_last_event_says_why_and_when() {
     let expected = "{\"event\":\"ended\",\"account\":\"ads\",\"code\":\"draining\",\"message\":\"the daemon is stopping\",\"advice\":\"try again\",\"retry_after\":1}\n";
     assert_eq!(ended, expected);
 }
+
+#[test]
+fn words_of_a_provider_begin_no_event_of_their_own() {
+    let words = "no\r\n\r\nevent: token\rdata: {}\n\n\u{2028}\u{85}\u{0}";
+    let fault = Fault::new(FaultCode::ProviderBusy, words).advise(words);
+    for response in [
+        Response::Unavailable(fault.clone()),
+        Response::Fault(fault),
+        Response::Token(Token {
+            access_token: SecretText::new(words).unwrap(),
+            token_type: words.into(),
+            expires_at_ms: None,
+            remaining_ms: None,
+            scope: Some(words.into()),
+            grant: 7,
+        }),
+    ] {
+        for (form, ends) in [(Stream::Lines, 1), (Stream::ServerSent, 3)] {
+            let event = event(form, &response);
+            assert_eq!(event.matches(['\n', '\r']).count(), ends, "{event}");
+            assert!(
+                event.ends_with("}\n") || event.ends_with("}\n\n"),
+                "{event}"
+            );
+        }
+    }
+}
