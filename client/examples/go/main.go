@@ -46,5 +46,8 @@ func main() {
 		held = token("POST", "reject", string(refused)).Access_token
 		answer = do(&http.Transport{}, "GET", os.Args[2], "", "Authorization", "Bearer "+held)
 	}
+	if answer.StatusCode >= 400 {
+		log.Fatal(answer.Status)
+	}
 	fmt.Println(answer.StatusCode)
 }

@@ -5,6 +5,7 @@
 
 mod clouds;
 mod consumer;
+mod packages;
 mod platforms;
 mod programs;
 mod table;

@@ -5,7 +5,7 @@
 
 mod go;
 mod node;
-mod python;
+pub(crate) mod python;
 
 use std::{
     fs,

@@ -1,9 +1,9 @@
 //! All consumers, by name.
 //!
-//! Owns their order. The entries are in `clouds`, `platforms` and `programs`.
+//! Owns their order. The entries are in `clouds`, `packages`, `platforms` and `programs`.
 
 use super::consumer::Consumer;
-use super::{clouds, platforms, programs};
+use super::{clouds, packages, platforms, programs};
 
 /// All of them, by name.
 pub(super) const TABLE: &[Consumer] = &[
@@ -22,18 +22,22 @@ pub(super) const TABLE: &[Consumer] = &[
     platforms::GIT,
     platforms::GITHUB_ACTIONS,
     programs::GO,
+    packages::GO_HTTP,
     programs::HTTPIE,
     platforms::KUBECTL,
     programs::MBSYNC,
     programs::MSMTP,
     programs::MUTT,
+    packages::NODE,
     platforms::NPM,
     programs::OIDC_AGENT,
     platforms::PIP,
     platforms::PIP_KEYRING,
     platforms::PROMETHEUS,
     programs::PYTHON,
+    packages::PYTHON_PACKAGE,
     programs::REQUEST,
+    packages::RUST,
     programs::SHELL,
     platforms::SYSTEMD,
     platforms::SYSTEMD_CREDS,

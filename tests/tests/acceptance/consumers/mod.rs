@@ -6,6 +6,7 @@
 mod cases;
 mod elsewhere;
 mod helpers;
+mod packages;
 mod servers;
 
 use std::{
@@ -57,7 +58,8 @@ impl Scene {
             "{FAST}{ON_DEMAND}\n[account.it.api]\nurls = [\"http://127.0.0.1:{port}\", \"https://127.0.0.1:{port}\"]"
         );
         let mut configuration = Configuration::of(&sim).everywhere(&lines).without_secrets();
-        configuration.preamble = "[listen]\noidc_agent = \"oidc.sock\"\n".to_owned();
+        configuration.preamble =
+            "[listen]\nhttp = \"http.sock\"\noidc_agent = \"oidc.sock\"\n".to_owned();
         let site = Site::with(&configuration).unwrap();
         let daemon = site.start().unwrap();
         let password = sim.accounts().remove(0).password.unwrap();
@@ -75,6 +77,10 @@ impl Scene {
             symlink(tokenctl, scene.home().join("bin").join(link)).unwrap();
         }
         scene
+    }
+
+    fn http_socket(&self) -> PathBuf {
+        self.site.path().join("http.sock")
     }
 
     fn home(&self) -> PathBuf {
@@ -161,7 +167,8 @@ impl Scene {
             )
             .env("HOME", self.home())
             .env("XDG_RUNTIME_DIR", self.home())
-            .env("TOKEND_SOCKET", self.site.socket());
+            .env("TOKEND_SOCKET", self.site.socket())
+            .env("TOKEND_HTTP_SOCKET", self.http_socket());
         command.output().unwrap()
     }
 }
@@ -262,7 +269,7 @@ fn every_consumer_is_run() {
     assert_eq!(names, rows);
     // The services are run under a booted systemd, in tests/systemd/{integrate,load_credential}.rs.
     names.retain(|name| !name.starts_with("systemd"));
-    let mut run = [&cases::NAMES[..], &helpers::NAMES].concat();
+    let mut run = [&cases::NAMES[..], &helpers::NAMES, &packages::NAMES].concat();
     run.sort_unstable();
     assert_eq!(names, run);
 }

@@ -42,7 +42,7 @@ fn the_example_is_short_and_in_the_form_of_gofmt() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../client/examples/go/main.go");
     let text = std::fs::read_to_string(path).unwrap();
     assert!(
-        text.lines().count() <= 50,
+        text.lines().count() <= 55,
         "a program that is copied is read first"
     );
     assert!(!text.contains("    "), "indented by tabs");

@@ -79,7 +79,7 @@ fn pythons(site: &Site) -> Vec<Python> {
 }
 
 /// Those that `tests/setup` has made.
-fn programs() -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn programs() -> anyhow::Result<Vec<PathBuf>> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(default, PathBuf::from);
     let folder = target.join("real-servers");
