@@ -8,7 +8,7 @@ use super::Machine;
 use tokend_harness::built;
 
 /// The unit files of this source tree, and where each is installed.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("tokend.service", "/usr/lib/systemd/system/tokend.service"),
     ("tokend.socket", "/usr/lib/systemd/system/tokend.socket"),
     (
@@ -52,6 +52,10 @@ const FILES: [(&str, &str); 15] = [
         "/usr/lib/systemd/user/tokend.service",
     ),
     ("user/tokend.socket", "/usr/lib/systemd/user/tokend.socket"),
+    (
+        "user/tokend-sink@.service",
+        "/usr/lib/systemd/user/tokend-sink@.service",
+    ),
     ("tokend.sysusers", "/usr/lib/sysusers.d/tokend.conf"),
     ("tokend.tmpfiles", "/usr/lib/tmpfiles.d/tokend.conf"),
 ];

@@ -87,6 +87,7 @@ fn every_unit_is_verified_and_names_nothing_unknown() {
         "--user",
         "/usr/lib/systemd/user/tokend.service",
         "/usr/lib/systemd/user/tokend.socket",
+        "/usr/lib/systemd/user/tokend-sink@.service",
     ];
     for unit in system {
         let said = stage.run(&[&verify[..], &[unit]].concat());

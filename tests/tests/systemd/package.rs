@@ -147,17 +147,30 @@ fn an_upgrade_keeps_tokens_and_asks_no_provider() {
     let Some(scene) = Scene::new() else { return };
     scene.installed();
     let token = scene.get();
-    let before = scene.machine.property("tokend.service", "MainPID").unwrap();
+    let sink = "tokend-sink@feed.service";
+    scene.shell(&format!(
+        "mkdir -p /etc/tokend/sinks.d /etc/systemd/system/{sink}.d\n\
+         printf '[Service]\\nUser={CLIENT}\\n' >/etc/systemd/system/{sink}.d/user.conf\n\
+         printf 'account = \"{ACCOUNT}\"\\npath = \"/run/tokend-sink/feed/token\"\\n' >/etc/tokend/sinks.d/feed.toml\n\
+         systemctl daemon-reload\n\
+         systemctl start {sink}"
+    ));
+    let main = |unit| scene.machine.property(unit, "MainPID").unwrap();
+    let (before, sink_before) = (main("tokend.service"), main(sink));
     scene.shell(
         "dpkg-deb -R /root/tokend_1_all.deb /root/next\n\
          sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control\n\
          dpkg-deb --root-owner-group -b /root/next /root/next.deb >/dev/null\n\
          dpkg -i /root/next.deb >/dev/null",
     );
-    assert_ne!(
-        scene.machine.property("tokend.service", "MainPID").unwrap(),
-        before
+    assert_ne!(main("tokend.service"), before);
+    // A sink that runs is the new program too, and its file was left to it.
+    assert_ne!(main(sink), sink_before);
+    assert_eq!(
+        scene.machine.property(sink, "ActiveState").unwrap(),
+        "active"
     );
+    assert_eq!(scene.shell("cat /run/tokend-sink/feed/token"), token);
     assert_eq!(scene.get(), token);
     assert_eq!(scene.sim.log(ACCOUNT).token_requests(), 1);
     assert!(scene.is_there("/etc/tokend/accounts.d/ads.toml"));

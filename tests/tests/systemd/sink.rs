@@ -117,7 +117,7 @@ fn a_service_is_reloaded_or_signalled_for_each_token() {
     stage.machine.put(unit, CONSUMER, "644").unwrap();
     stage.systemctl(&["daemon-reload"]);
     stage.systemctl(&["start", "consumer.service"]);
-    let told = |words: &str| {
+    let has_received = |words: &str| {
         wait_until(words, PATIENCE, || {
             stage.run(&["cat", "/run/told"]).out.contains(words)
         })
@@ -125,16 +125,16 @@ fn a_service_is_reloaded_or_signalled_for_each_token() {
         stage.run(&["rm", "/run/told"]);
     };
     stage.sink("User=root", "on_change = { reload = \"consumer.service\" }");
-    told(&format!("{}reload", stage.get()));
+    has_received(&format!("{}reload", stage.get()));
     stage.reject();
-    told(&format!("{}reload", stage.get()));
+    has_received(&format!("{}reload", stage.get()));
     stage.sink(
         "User=root",
         "on_change = { signal = \"HUP\", unit = \"consumer.service\" }",
     );
-    told("signal");
+    has_received("signal");
     stage.reject();
-    told("signal");
+    has_received("signal");
     // What fails is told and ends nothing.
     stage.systemctl(&["stop", "consumer.service"]);
     stage.reject();

@@ -81,6 +81,41 @@ fn a_lingering_user_has_a_broker_of_their_own() {
 }
 
 #[test]
+fn a_sink_of_ones_own_keeps_the_file_that_discovery_finds() {
+    let Some(own) = Own::configured() else {
+        return;
+    };
+    own.start();
+    let text = format!("account = \"{IT}\"\nwlcg = true\n");
+    let at = "/home/deploy/.config/tokend/sinks.d/wlcg.toml";
+    own.stage.machine.put(at, &text, "644").unwrap();
+    own.stage
+        .machine
+        .shell("chown -R deploy: /home/deploy/.config")
+        .unwrap();
+    let systemctl = |words: &[&str]| {
+        let said = own.run(&[&["systemctl", "--user"], words].concat());
+        let log = own.run(&["journalctl", "--user", "--no-pager", "--lines=40"]);
+        assert_eq!(said.code, Some(0), "{words:?}: {said:?}\n{}", log.out);
+    };
+    let file = format!("/run/user/{0}/bt_u{0}", own.uid);
+    systemctl(&["enable", "--now", "tokend-sink@wlcg.service"]);
+    let token = own.get();
+    assert_eq!(own.run(&["cat", &file]).out, token, "it is ready");
+    systemctl(&["restart", "tokend-sink@wlcg.service"]);
+    assert_eq!(own.run(&["cat", &file]).out, token);
+    own.run(&["sh", "-c", "tokenctl get it | tokenctl reject it"])
+        .line()
+        .ok();
+    own.stage.wait("the newer token", || {
+        let newest = own.stage.sim.newest_access(IT);
+        newest != Some(token.clone()) && newest == Some(own.run(&["cat", &file]).out)
+    });
+    systemctl(&["stop", "tokend-sink@wlcg.service"]);
+    assert_ne!(own.run(&["test", "-e", &file]).code, Some(0));
+}
+
+#[test]
 #[expect(
     clippy::too_many_lines,
     reason = "one story: each step stands on the one before"
