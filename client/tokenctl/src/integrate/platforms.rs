@@ -64,6 +64,50 @@ pub(super) const DOCKER_HELPER: Consumer = Consumer {
     ],
 };
 
+pub(super) const ENVOY: Consumer = Consumer {
+    name: "envoy",
+    about: "Envoy adds the token to what it passes on, and reads each newer one",
+    needs: "a rule for that unit or user in the account's allow; an Envoy with header_value_prefix",
+    parts: &[
+        (
+            "/etc/tokend/sinks.d/envoy.toml",
+            r#"account = "ACCOUNT"
+path = "/run/tokend-sink/envoy/token.json"
+format = "envoy-sds"
+"#,
+        ),
+        (
+            "/etc/systemd/system/tokend-sink@envoy.service.d/user.conf",
+            r"[Service]
+User=envoy
+",
+        ),
+        (
+            "a shell",
+            "sudo systemctl daemon-reload && sudo systemctl enable --now tokend-sink@envoy.service\n",
+        ),
+        (
+            "the http_filters in envoy.yaml, before the router",
+            r#"- name: envoy.filters.http.credential_injector
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector
+    overwrite: true
+    credential:
+      name: envoy.http.injected_credentials.generic
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic
+        header_value_prefix: "Bearer "
+        credential:
+          name: ACCOUNT
+          sds_config:
+            path_config_source:
+              path: /run/tokend-sink/envoy/token.json
+              watched_directory: { path: /run/tokend-sink/envoy }
+"#,
+        ),
+    ],
+};
+
 pub(super) const GIT: Consumer = Consumer {
     name: "git",
     about: "git at a server that takes the token",
@@ -291,6 +335,30 @@ pub(super) const UV: Consumer = Consumer {
             "a shell script",
             r#"export PATH="$HOME/.local/lib/tokend:$PATH"
 uv pip install --keyring-provider subprocess --index-url https://oauth2@pypi.example.com/simple/ PACKAGE
+"#,
+        ),
+    ],
+};
+
+pub(super) const WLCG: Consumer = Consumer {
+    name: "wlcg",
+    about: "programs of grids, which look for a token as WLCG's bearer token discovery says",
+    needs: "a session with XDG_RUNTIME_DIR; replace the program and its URL, here gfal's",
+    parts: &[
+        (
+            "~/.config/tokend/sinks.d/wlcg.toml",
+            r#"account = "ACCOUNT"
+wlcg = true
+"#,
+        ),
+        (
+            "a shell",
+            "systemctl --user enable --now tokend-sink@wlcg.service\n",
+        ),
+        (
+            "a shell script",
+            r#"export BEARER_TOKEN_FILE="$XDG_RUNTIME_DIR/bt_u$(id -u)"
+test -s "$BEARER_TOKEN_FILE" && gfal cat https://dav.example.com/file
 "#,
         ),
     ],

@@ -17,6 +17,7 @@ pub(super) const TABLE: &[Consumer] = &[
     programs::CURL,
     platforms::DOCKER,
     platforms::DOCKER_HELPER,
+    platforms::ENVOY,
     clouds::EXTERNAL_ACCOUNT,
     clouds::GCE,
     platforms::GIT,
@@ -45,4 +46,5 @@ pub(super) const TABLE: &[Consumer] = &[
     platforms::TWINE,
     platforms::UV,
     programs::WGET,
+    platforms::WLCG,
 ];

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What is run here; a test compares it with the table.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 14] = [
     "aws",
     "azure",
     "cargo",
@@ -25,7 +25,6 @@ pub(crate) const NAMES: [&str; 15] = [
     "git",
     "oidc-agent",
     "pip-keyring",
-    "prometheus",
     "request",
     "terraform",
     "twine",
@@ -46,7 +45,7 @@ fn python() -> anyhow::Result<String> {
 }
 
 /// The same, or nothing to be shown here.
-fn with_python(about: &str) -> Option<String> {
+pub(super) fn with_python(about: &str) -> Option<String> {
     let found = python();
     match &found {
         Ok(_) => found.ok(),
@@ -342,50 +341,6 @@ fn pip_keyring() {
         says: ADVICE,
     };
     show(&["pip"], index(), script, &end);
-}
-
-/// The sink is started by hand in place of its unit, which `tests/systemd` runs.
-#[test]
-fn prometheus() {
-    const SCRAPE: &str = r#"mkdir -p -m 700 sink; : > said
-tokenctl sink --file "$HOME/prometheus.toml" 2> said & sink=$!
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-for _ in $(seq 300); do [ -s sink/token ] || grep -q . said && break; sleep 0.1; done
-prometheus --config.file=prometheus.yml --storage.tsdb.path=data --web.listen-address=127.0.0.1:$port 2> log & prometheus=$!
-for _ in $(seq 300); do
-  targets=$(curl -s "http://127.0.0.1:$port/api/v1/targets")
-  case $targets in *'"health":"up"'*|*'"health":"down"'*) break;; esac
-  sleep 0.1
-done
-kill $prometheus $sink; wait
-cat said >&2; echo "$targets"
-case $targets in *'"health":"up"'*) exit 0;; esac
-exit 1
-"#;
-    let server = Server::http(|_| {
-        let kind = "Content-Type: text/plain; version=0.0.4\r\n".to_owned();
-        (kind, "things 1\n".to_owned())
-    });
-    let script = |scene: &Scene| {
-        let lines = scene.lines("prometheus");
-        let home = scene.home().display().to_string();
-        let lines = lines.replace("/run/tokend-sink/prometheus", &format!("{home}/sink"));
-        let [sink, user, shell, scrape] = &lines.split("\n\n").collect::<Vec<_>>()[..] else {
-            panic!("four parts: {lines}")
-        };
-        assert!(user.starts_with("[Service]") && shell.contains("tokend-sink@prometheus"));
-        scene.put("prometheus.toml", &format!("{sink}\n"));
-        let here = format!("127.0.0.1:{}", scene.server.port());
-        let scrape = scrape.replace("metrics.example.com", &here);
-        let scrape = scrape.replace("scheme: https", "scheme: http\n  scrape_interval: 1s");
-        scene.put("prometheus.yml", &scrape);
-        SCRAPE.to_owned()
-    };
-    let end = End {
-        code: 1,
-        says: ADVICE,
-    };
-    show(&["prometheus", "curl", "python3"], server, script, &end);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod elsewhere;
 mod helpers;
 mod packages;
 mod servers;
+mod sinks;
 
 use std::{
     fs,
@@ -269,7 +270,13 @@ fn every_consumer_is_run() {
     assert_eq!(names, rows);
     // The services are run under a booted systemd, in tests/systemd/{integrate,load_credential}.rs.
     names.retain(|name| !name.starts_with("systemd"));
-    let mut run = [&cases::NAMES[..], &helpers::NAMES, &packages::NAMES].concat();
+    let run = [
+        &cases::NAMES[..],
+        &helpers::NAMES,
+        &packages::NAMES,
+        &sinks::NAMES,
+    ];
+    let mut run = run.concat();
     run.sort_unstable();
     assert_eq!(names, run);
 }
