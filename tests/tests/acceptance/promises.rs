@@ -71,6 +71,43 @@ fn every_test_that_shows_a_promise_is_there() {
 }
 
 #[test]
+fn every_failure_of_an_outlet_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = fs::read_to_string(root.join("tests/README.md")).unwrap();
+    let (_, table) = text.split_once("\n## Failures of outlets\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let mut tests = BTreeSet::new();
+    tests_below(root, &mut tests);
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.strip_prefix("| ")?
+                    .strip_suffix(" |")?
+                    .split(" | ")
+                    .collect(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows.first().unwrap(),
+        &["failure", "http", "credentials", "oidc-agent"]
+    );
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows.iter().skip(1) {
+        assert_eq!(row.len(), 4, "{row:?}");
+        for cell in row.iter().skip(1) {
+            let named = named(cell);
+            assert_eq!(named.is_empty(), !cell.contains('`'), "{cell}");
+            assert!(
+                named.iter().all(|name| tests.contains(*name)),
+                "no test: {cell}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_promise_has_a_test_in_the_index() {
     let (promises, index) = halves();
     let (promises, index) = (items(&promises), items(&index));

@@ -1,5 +1,7 @@
 //! Tokens as credentials of units: `LoadCredential=ACCOUNT:/run/tokend/credentials.sock`, with the unmodified systemd.
 
+mod failures;
+
 use std::time::Duration;
 
 use tokend_harness::{Said, clock::Stopwatch};
