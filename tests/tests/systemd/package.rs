@@ -94,6 +94,16 @@ impl Scene {
         said.unwrap_or_else(|error| panic!("{error:#}\n{}", self.journal()))
     }
 
+    /// Installs the same as the next version.
+    fn upgrade(&self) {
+        self.shell(
+            "dpkg-deb -R /root/tokend_1_all.deb /root/next\n\
+             sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control\n\
+             dpkg-deb --root-owner-group -b /root/next /root/next.deb >/dev/null\n\
+             dpkg -i /root/next.deb >/dev/null",
+        );
+    }
+
     fn is_there(&self, path: &str) -> bool {
         self.machine.run(&["test", "-e", path]).unwrap().code == Some(0)
     }
@@ -157,12 +167,7 @@ fn an_upgrade_keeps_tokens_and_asks_no_provider() {
     ));
     let main = |unit| scene.machine.property(unit, "MainPID").unwrap();
     let (before, sink_before) = (main("tokend.service"), main(sink));
-    scene.shell(
-        "dpkg-deb -R /root/tokend_1_all.deb /root/next\n\
-         sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control\n\
-         dpkg-deb --root-owner-group -b /root/next /root/next.deb >/dev/null\n\
-         dpkg -i /root/next.deb >/dev/null",
-    );
+    scene.upgrade();
     assert_ne!(main("tokend.service"), before);
     // A sink that runs is the new program too, and its file was left to it.
     assert_ne!(main(sink), sink_before);
@@ -174,6 +179,67 @@ fn an_upgrade_keeps_tokens_and_asks_no_provider() {
     assert_eq!(scene.get(), token);
     assert_eq!(scene.sim.log(ACCOUNT).token_requests(), 1);
     assert!(scene.is_there("/etc/tokend/accounts.d/ads.toml"));
+}
+
+const OUTLETS: [&str; 4] = [
+    "tokend-http.socket",
+    "tokend-credentials.socket",
+    "tokend-oidc-agent.socket",
+    "tokend-metrics.socket",
+];
+const ENDPOINT: [&str; 2] = [
+    "tokend-endpoint@report.socket",
+    "tokend-endpoint@report.service",
+];
+
+#[test]
+fn outlets_are_off_until_enabled_outlive_an_upgrade_and_go_with_a_purge() {
+    let Some(scene) = Scene::new() else { return };
+    scene.installed();
+    let active = |unit: &str| scene.machine.property(unit, "ActiveState").unwrap() == "active";
+    for socket in OUTLETS {
+        let said = scene.machine.run(&["systemctl", "is-enabled", socket]);
+        assert_eq!(said.unwrap().out.trim_end(), "disabled", "{socket}");
+        assert!(!active(socket), "{socket}");
+    }
+    let (sockets, endpoint) = (OUTLETS.join(" "), ENDPOINT.join(" "));
+    scene.shell(&format!(
+        "systemctl stop tokend.socket tokend.service\n\
+         systemctl enable {sockets}\nsystemctl start {sockets}\nsystemctl start tokend.socket tokend.service\n\
+         cd /etc/systemd/system && mkdir 'tokend-endpoint@report.socket.d' 'tokend-endpoint@report.service.d'\n\
+         printf '[Socket]\\nListenStream=127.0.0.1:7201\\n' > tokend-endpoint@report.socket.d/own.conf\n\
+         printf '[Service]\\nUser={CLIENT}\\nEnvironment=\"ENDPOINT=azure {ACCOUNT}\"\\n' > tokend-endpoint@report.service.d/own.conf\n\
+         systemctl daemon-reload && systemctl enable --now {endpoint}"
+    ));
+    let http = || {
+        let ask = format!(
+            "curl -s --unix-socket /run/tokend/http.sock -H 'X-Tokend: 1' http://tokend/v1/accounts/{ACCOUNT}/token"
+        );
+        scene
+            .machine
+            .run_as(CLIENT, &["sh", "-c", &ask])
+            .unwrap()
+            .out
+    };
+    let variables = || scene.shell("cat /run/tokend-endpoint/report/environment");
+    let process = || scene.machine.property(ENDPOINT[1], "MainPID").unwrap();
+    let (before, began, token) = (variables(), process(), scene.get());
+    assert!(http().contains(&token));
+    scene.upgrade();
+    for unit in OUTLETS.iter().chain(&ENDPOINT) {
+        assert!(active(unit), "{unit}");
+    }
+    assert!(http().contains(&token));
+    assert_eq!(variables(), before, "a program that has them goes on");
+    assert_ne!(process(), began, "it is of the new package");
+    scene.shell("dpkg --remove tokend");
+    for unit in OUTLETS.iter().chain(&ENDPOINT) {
+        assert!(!active(unit), "{unit}");
+    }
+    scene.shell("DEBIAN_FRONTEND=noninteractive dpkg --purge tokend 2>&1");
+    let left =
+        scene.shell("find /etc/systemd/system /var/lib/systemd -name '*tokend*' ! -name '*.d'");
+    assert_eq!(left, "", "links of a package that is gone");
 }
 
 #[test]
