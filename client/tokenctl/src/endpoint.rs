@@ -38,6 +38,8 @@ pub(crate) use variables::{WITHOUT_PROXY, check_configuration, in_the_way};
 
 /// How many requests of its user are served at once.
 const PLACES: usize = 32;
+/// How many more are told to come later; others are only closed.
+const REFUSED: usize = 32;
 /// How many connections of other users are told that they get nothing. More are only closed.
 const STRANGERS: usize = 4;
 /// How long these may take.
@@ -211,8 +213,9 @@ impl Served {
             false => (&self.strangers, STRANGERS),
         };
         // Only this thread takes places.
-        let is_full = places.load(Ordering::Acquire) >= most;
-        if is_full && !is_own {
+        let taken = places.load(Ordering::Acquire);
+        let is_full = taken >= most;
+        if is_full && (!is_own || taken >= most + REFUSED) {
             return;
         }
         places.fetch_add(1, Ordering::AcqRel);

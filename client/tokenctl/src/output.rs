@@ -28,7 +28,8 @@ pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
 
 /// One line of JSON.
 pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(512));
+    // With room for a token: to grow would leave a part of it behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
     serde_json::to_writer(&mut *bytes, value).map_err(|error| Failure::output(&error.into()))?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -57,7 +57,7 @@ impl Talk {
     fn sdk(
         stage: &Stage,
         kind: &str,
-        purpose: &str,
+        purpose: Option<&str>,
         words: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
@@ -66,7 +66,9 @@ impl Talk {
         command
             .arg("--socket")
             .arg(stage.site.socket())
-            .args(["exec", "--as", kind, "--for", purpose, "it", "--"])
+            .args(["exec", "--as", kind])
+            .args(purpose.iter().flat_map(|it| ["--for", it]))
+            .args(["it", "--"])
             .arg(installed("sdks", "venv/bin/python").unwrap())
             .arg(script())
             .args(words)
@@ -132,7 +134,7 @@ fn an_sdk_gets_the_token_the_next_one_and_after_a_refusal_a_new_one() {
     for (kind, purpose, words) in SDKS {
         let (stage, _daemon) = stage();
         let expired = stage.expired(Api::JwtApi);
-        let mut sdk = Talk::sdk(&stage, kind, purpose, words, &[]);
+        let mut sdk = Talk::sdk(&stage, kind, Some(purpose), words, &[]);
         let (first, seconds) = sdk.token("anew");
         assert_ne!(first, expired);
         assert_eq!(first, stage.sim.newest_access("it").unwrap());
@@ -157,7 +159,7 @@ fn an_sdk_causes_no_storm_with_tokens_shorter_than_its_margin() {
         stage
             .sim
             .change("it", |it| it.access_lifetime = Duration::from_secs(120));
-        let mut sdk = Talk::sdk(&stage, kind, purpose, words, &[]);
+        let mut sdk = Talk::sdk(&stage, kind, Some(purpose), words, &[]);
         let (first, _) = sdk.token("anew");
         for _ in 0..20 {
             assert_eq!(sdk.token("same").0, first, "{kind}");
@@ -175,14 +177,14 @@ fn what_the_token_is_not_for_and_what_cannot_be_had_is_told_in_words_that_the_sd
             .iter()
             .map(|it| it.trim_end_matches("com").trim_end_matches("read"))
             .collect();
-        let mut sdk = Talk::sdk(&stage, kind, purpose, &other, &[]);
+        let mut sdk = Talk::sdk(&stage, kind, Some(purpose), &other, &[]);
         let said = sdk.refused();
         assert!(
             said.contains("not known to be for") && said.contains("--for"),
             "{said}"
         );
         sdk.end();
-        let mut sdk = Talk::sdk(&stage, kind, purpose, words, &[]);
+        let mut sdk = Talk::sdk(&stage, kind, Some(purpose), words, &[]);
         let token = stage.site.get("it").unwrap();
         stage.sim.change_secret("it", "another");
         stage.sim.end_refresh("it");
@@ -429,6 +431,90 @@ fn every_failure_has_its_status_and_its_words_and_never_a_token() {
 }
 
 #[test]
+fn whoever_keeps_connections_open_is_refused_more_and_takes_nothing_from_the_user() {
+    let (stage, _daemon) = stage();
+    let kind = &kinds(&stage)[0];
+    let endpoint = start(&stage, kind);
+    let (address, head) = endpoint.served(kind.0);
+    // Of its own user, as many as are served at once; they say nothing.
+    let silent: Vec<TcpStream> = (0..32)
+        .map(|_| TcpStream::connect(&address).unwrap())
+        .collect();
+    let full = answer(&address, &head);
+    assert_eq!(status(&full), "503", "{full}");
+    assert!(
+        full.contains("Retry-After: 1") && full.contains("too many"),
+        "{full}"
+    );
+    drop(silent);
+    let served = || status(&answer(&address, &head)) == "200";
+    wait_until("room for one more", PATIENCE, served).unwrap();
+    if !carried_out("an endpoint of another user", root()) {
+        return;
+    }
+    let (host, port) = address.split_once(':').unwrap();
+    let script = format!(
+        "for _ in $(seq 64); do exec {{fd}}<>/dev/tcp/{host}/{port} || exit 1; done; echo open; exec sleep 1000"
+    );
+    let mut strangers = Command::new("setpriv")
+        .args([
+            "--reuid",
+            STRANGER,
+            "--regid",
+            STRANGER,
+            "--clear-groups",
+            "--",
+            "bash",
+            "-c",
+            &script,
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(strangers.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!((line.as_str(), served()), ("open\n", true));
+    strangers.kill().unwrap();
+    strangers.wait().unwrap();
+}
+
+#[test]
+fn an_account_that_is_not_there_or_is_not_for_a_bearer_is_refused() {
+    let (stage, _daemon) = stage();
+    let said = stage
+        .site
+        .tokenctl(&["exec", "--as", "gce", "nobodys", "--", "true"])
+        .unwrap();
+    assert_eq!(said.code, Some(78), "{said:?}");
+    let path = stage.site.configuration();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        format!("{text}\n[account.it.api]\npresent = {{ header = \"X-Key\" }}\n"),
+    )
+    .unwrap();
+    let said = stage.site.tokenctl(&["reload"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for kind in ["azure", "gce"] {
+        let words = ["exec", "--as", kind, "it", "--", "true"];
+        let said = stage.site.tokenctl(&words).unwrap();
+        assert!(
+            said.code == Some(78) && said.err.contains("bearer"),
+            "{said:?}"
+        );
+        let endpoint = Endpoint::start(&stage, kind, &["--for", RESOURCE]);
+        let (address, head) = endpoint.served(kind);
+        let refused = answer(&address, &head);
+        assert!(
+            status(&refused) == "403" && refused.contains("bearer"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
 fn a_restart_keeps_the_secret_and_a_kill_leaves_nobody_who_serves() {
     let (stage, _daemon) = stage();
     let kind = &kinds(&stage)[0];
@@ -484,7 +570,7 @@ fn no_proxy_gets_the_secret_and_no_argument_has_it() {
         ("no_proxy", "internal.example.com"),
     ];
     for (kind, purpose, words) in SDKS {
-        let mut sdk = Talk::sdk(&stage, kind, purpose, words, &around);
+        let mut sdk = Talk::sdk(&stage, kind, Some(purpose), words, &around);
         sdk.token("anew");
         let nobody = proxy.accept().unwrap_err();
         assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{kind}");
@@ -562,7 +648,7 @@ fn an_external_account_exchanges_the_token_and_leaves_nothing_behind() {
     let mut sdk = Talk::sdk(
         &stage,
         "external-account",
-        "x",
+        None,
         &["google", SCOPE],
         &environment,
     );

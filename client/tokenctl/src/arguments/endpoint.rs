@@ -70,9 +70,20 @@ pub(super) fn purposes_arg() -> Arg {
         .help("A resource or scope that the token is for; may be given again")
 }
 
-pub(super) fn purposes(matches: &ArgMatches) -> Vec<String> {
+/// The purposes, which this kind has to have a word for.
+pub(super) fn purposes(
+    matches: &ArgMatches,
+    kind: Option<EndpointKind>,
+) -> Result<Vec<String>, Failure> {
     let words = matches.get_many::<String>("for");
-    words.into_iter().flatten().cloned().collect()
+    let purposes: Vec<String> = words.into_iter().flatten().cloned().collect();
+    match kind == Some(EndpointKind::ExternalAccount) && !purposes.is_empty() {
+        false => Ok(purposes),
+        true => Err(Failure::usage(
+            "--for has no meaning for external-account: its configuration says what the token is exchanged for",
+            "leave it out",
+        )),
+    }
 }
 
 pub(super) fn grammar(command: clap::Command) -> clap::Command {
@@ -132,7 +143,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Endpoint, Failure> {
         _ => Ok(Endpoint {
             kind,
             account: account(matches)?,
-            purposes: purposes(matches),
+            purposes: purposes(matches, Some(kind))?,
             directory: matches
                 .get_one::<PathBuf>("directory")
                 .cloned()

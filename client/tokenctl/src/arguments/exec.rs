@@ -112,7 +112,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {
         tokens,
         place,
         command: command.cloned().collect(),
-        purposes: purposes(matches),
+        purposes: purposes(matches, endpoint)?,
         min_validity: duration(matches, "min-validity")?,
         patient: patient(matches)?,
     })

@@ -14,8 +14,15 @@ const TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 /// Of a table more is not read: it has 150 bytes a connection.
 const LONGEST: u64 = 256 * 1024 * 1024;
 
+/// How often the tables are read. A line can be missed while others come and go.
+const TIMES: usize = 3;
+
 /// The user at the `far` end of a connection whose `near` end is ours.
 pub(super) fn of(near: SocketAddr, far: SocketAddr) -> Option<u32> {
+    (0..TIMES).find_map(|_| in_tables(near, far))
+}
+
+fn in_tables(near: SocketAddr, far: SocketAddr) -> Option<u32> {
     // A socket of the other family has the same addresses in its own notation.
     TABLES.into_iter().find_map(|table| {
         let lines = BufReader::new(File::open(table).ok()?.take(LONGEST)).lines();

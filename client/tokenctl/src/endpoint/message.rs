@@ -17,6 +17,8 @@ const HEADERS: usize = 64;
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of what a caller still sends is read before the connection ends, so that the answer reaches it.
 const LEFT_OVER: usize = 64 * 1024;
+/// How long that is read.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// A request, as far as it is read.
 pub(super) struct Request {
@@ -225,9 +227,14 @@ pub(super) fn send(mut connection: &TcpStream, answer: &Answer) -> io::Result<()
     connection.write_all(&answer.bytes())?;
     connection.shutdown(Shutdown::Write)?;
     // With something unread the kernel would reset the connection, and the caller might lose the answer.
-    connection.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let (mut left, mut part) = (LEFT_OVER, Zeroizing::new([0; 2048]));
+    let (begun, mut part) = (clock::steady(), Zeroizing::new([0; 2048]));
+    let mut left = LEFT_OVER;
     while left > 0 {
+        let rest = LAST_BYTES.saturating_sub(begun.elapsed());
+        if rest.is_zero() {
+            break;
+        }
+        connection.set_read_timeout(Some(rest))?;
         match connection.read(&mut *part)? {
             0 => break,
             count => left = left.saturating_sub(count),
