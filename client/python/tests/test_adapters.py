@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import threading
 import unittest
-from typing import Any, Iterator
+from typing import Any, Callable, Dict, Iterator
+from unittest import mock
 
 import google.auth.credentials
 import google.auth.exceptions
@@ -250,6 +253,44 @@ class HttpxTest(AdapterTest):
         asyncio.run(test())
 
 
+class ProxyTest(AdapterTest):
+    """A proxy reads what is sent in clear: no token passes one on its way to loopback."""
+
+    def ways(self) -> Dict[str, Callable[[str], Any]]:
+        trusts: Any = httpx.Client(auth=tokend.httpx.TokendAuth("ads", self.client))
+        self.addCleanup(trusts.close)
+        google: Any = tokend.google.Session(tokend.google.Credentials("ads", self.client))  # type: ignore[no-untyped-call,unused-ignore]
+        self.addCleanup(google.close)
+
+        def azure(url: str) -> Any:
+            with Pipeline(RequestsTransport(), [tokend.azure.TokendPolicy("ads", self.client)]) as pipeline:
+                return pipeline.run(HttpRequest("GET", url))
+
+        auth = tokend.requests.TokendAuth("ads", self.client)
+        return {"requests": lambda url: requests.get(url, auth=auth), "httpx": trusts.get, "google": google.get, "azure": azure}
+
+    def test_a_proxy_of_the_environment_gets_no_token(self) -> None:
+        with mock.patch.dict(os.environ, {"http_proxy": self.other.url, "no_proxy": ""}):
+            for way, get in self.ways().items():
+                with self.assertRaisesRegex(Exception, "would pass a proxy in clear, and was not sent", msg=way):
+                    get(f"{self.api.url}/v1/me")
+        self.assertEqual((self.other.seen, self.api.seen), ([], []))
+        # As the advice says.
+        with mock.patch.dict(os.environ, {"http_proxy": self.other.url, "no_proxy": "127.0.0.1"}):
+            for way, get in self.ways().items():
+                get(f"{self.api.url}/v1/me")
+        self.assertEqual((self.other.seen, len(self.api.seen)), ([], 4))
+
+    def test_a_proxy_that_the_program_names_is_an_error(self) -> None:
+        url = f"{self.api.url}/v1/me"
+        auth = tokend.requests.TokendAuth("ads", self.client)
+        with self.assertRaises(tokend.WrongUse):
+            requests.get(url, auth=auth, proxies={"http": self.other.url})
+        with httpx.Client(auth=tokend.httpx.TokendAuth("ads", self.client), proxy=self.other.url) as session:
+            with self.assertRaises(tokend.WrongUse):
+                session.get(url)
+
+
 class GoogleTest(AdapterTest):
     def session(self, credentials: tokend.google.Credentials) -> Any:
         session: Any = tokend.google.Session(credentials)  # type: ignore[no-untyped-call,unused-ignore]
@@ -280,6 +321,31 @@ class GoogleTest(AdapterTest):
         credentials.refresh(None)
         self.assertTrue(credentials.valid and credentials.token == "secret-1")
         self.assertEqual(self.daemon.asked("/reject"), 0)
+
+    def test_threads_that_share_credentials_report_only_what_was_refused(self) -> None:
+        credentials = tokend.google.Credentials("ads", self.client)
+        headers: Dict[str, str] = {}
+        credentials.before_request(None, "GET", f"{self.api.url}/v1/me", headers)
+
+        def another() -> None:
+            # Sends the same token, is refused and has the next one.
+            credentials.before_request(None, "GET", f"{self.api.url}/v1/me", {})
+            credentials.refresh(None)
+            credentials.before_request(None, "GET", f"{self.api.url}/v1/me", {})
+
+        thread = threading.Thread(target=another)
+        thread.start()
+        thread.join()
+        self.assertEqual((credentials.token, self.daemon.token), ("secret-2", "secret-2"))
+        credentials.refresh(None)
+        self.assertEqual((headers["Authorization"], credentials.token), ("Bearer secret-1", "secret-2"))
+        self.assertEqual(self.daemon.number, 2)
+
+    def test_a_refresh_by_hand_of_a_token_that_works_reports_nothing(self) -> None:
+        credentials = tokend.google.Credentials("ads", self.client)
+        self.assertEqual(self.session(credentials).get(f"{self.api.url}/v1/me").status_code, 200)
+        credentials.refresh(None)
+        self.assertEqual((credentials.token, self.daemon.asked("/reject")), ("secret-1", 0))
 
     def test_a_scope_that_the_token_is_not_for_is_refused(self) -> None:
         scope = "https://www.googleapis.com/auth/drive"
@@ -350,6 +416,15 @@ class AzureTest(AdapterTest):
         with self.assertRaises(ClientAuthenticationError):
             credential.get_token("declared", tenant_id="other")
         self.assertEqual(credential.get_token("declared").token, "secret-1")
+
+    def test_one_refused_token_is_reported_once_and_its_successor_later(self) -> None:
+        credential = tokend.azure.TokendCredential("ads", self.client)
+        credential.get_token(self.api.url)
+        for _ in range(3):
+            self.assertEqual(credential.get_token(self.api.url, claims="{}").token, "secret-2")
+        self.assertEqual(self.daemon.asked("/reject"), 1)
+        with mock.patch.object(tokend.azure, "_SETTLES", 0.0):
+            self.assertEqual(credential.get_token(self.api.url, claims="{}").token, "secret-3")
 
     def test_the_policy_adds_the_token_and_replaces_it_after_a_refusal(self) -> None:
         self.assertEqual(self.send("/v1/me").status_code, 200)

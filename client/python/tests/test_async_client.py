@@ -168,6 +168,28 @@ class AsyncClientTest(unittest.TestCase):
 
         self.run_with(test)
 
+    def test_loops_that_share_a_client_have_one_watch_each(self) -> None:
+        client = tokend.AsyncClient(self.daemon.socket)
+        loops = [asyncio.new_event_loop() for _ in range(2)]
+
+        def run(loop: asyncio.AbstractEventLoop, task: Any) -> Any:
+            return loop.run_until_complete(asyncio.wait_for(task, PATIENCE))
+
+        async def watched(count: int) -> None:
+            while self.daemon.watchers != count:
+                await asyncio.sleep(0.005)
+
+        for _ in range(5):
+            for loop in loops:
+                self.assertEqual(run(loop, client.token("ads")).value, "secret-1")
+                run(loop, asyncio.sleep(0.02))
+        self.assertEqual((self.daemon.asked("/token"), self.daemon.asked("/watch")), (2, 2))
+        run(loops[0], client.close())
+        # The other loop ends its own when it runs.
+        run(loops[1], watched(0))
+        for loop in loops:
+            loop.close()
+
     def test_another_loop_begins_anew_and_a_client_that_is_gone_watches_nothing(self) -> None:
         client = tokend.AsyncClient(self.daemon.socket)
 

@@ -162,6 +162,30 @@ class ClientTest(unittest.TestCase):
             thread.join(PATIENCE)
         self.assertEqual((found, self.daemon.asked("/token")), (["secret-1"] * 20, 1))
 
+    def test_each_timeout_is_its_callers_own(self) -> None:
+        self.daemon.delay.clear()
+        found: List[str] = []
+        with mock.patch.object(_exchange, "GRACE", 0.05):
+            patient = threading.Thread(target=lambda: found.append(self.client.token("ads", timeout=20).value))
+
+            def hurried() -> None:
+                with self.assertRaises(tokend.TryLater):
+                    self.client.token("ads", timeout=0.2)
+                found.append("late")
+
+            thread = threading.Thread(target=hurried)
+            thread.start()
+            eventually("the first question", lambda: self.daemon.asked("/token") == 1)
+            patient.start()
+            thread.join(PATIENCE)
+        self.daemon.delay.set()
+        patient.join(PATIENCE)
+        self.assertEqual(found, ["late", "secret-1"])
+
+    def test_a_wait_of_a_month_is_no_error(self) -> None:
+        self.assertEqual(self.client.token("ads", wait=2_592_000).value, "secret-1")
+        self.assertEqual(self.client.reject("ads", "old", wait=2_592_000).value, "secret-1")
+
     def test_every_failure_has_its_class_exit_code_and_advice(self) -> None:
         for code, kind, exit_code in [
             ("not-allowed", tokend.NotAllowed, 77),
@@ -230,7 +254,7 @@ class ClientTest(unittest.TestCase):
                 return True
 
         eventually("the address to be refused", is_refused)
-        self.assertEqual(self.client.token_for("ads", kept).header(), ("X-Key", "secret-1"))
+        eventually("the new header", lambda: self.client.token_for("ads", kept).header() == ("X-Key", "secret-1"))
         self.assertEqual(self.daemon.asked("/token"), 1)
 
     def test_a_watch_tells_everything_and_outlasts_a_restart(self) -> None:

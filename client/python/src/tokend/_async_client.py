@@ -1,6 +1,6 @@
 """The client for asyncio.
 
-Owns its connections and the task that follows an account's tokens. Belongs to the loop it is used in; in another loop it begins anew.
+Owns its connections and the tasks that follow an account's tokens. Each loop it is used in has its own.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class AsyncClient:
     def __init__(self, socket: Optional[str] = None, *, follow: bool = True, daemon_uid: Optional[int] = None) -> None:
         self._link = _Link(socket, daemon_uid)
         self._follow = follow
-        self._accounts: Dict[str, _Followed] = {}
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        #: By loop: a task belongs to one.
+        self._accounts: _Accounts = {}
         self._end = weakref.finalize(self, _end_all, self._accounts)
 
     async def token(
@@ -103,9 +103,10 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Ends all tasks. A client that is asked again starts them again."""
-        accounts = list(self._accounts.values())
+        here = self._accounts.pop(asyncio.get_running_loop(), {})
+        _end_all(self._accounts)
         self._accounts.clear()
-        for account in accounts:
+        for account in here.values():
             await account.close()
 
     async def __aenter__(self) -> AsyncClient:
@@ -118,13 +119,16 @@ class AsyncClient:
 
     def _followed(self, account: str) -> _Followed:
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            # The tasks of another loop ended with it, or go on there.
-            self._loop = loop
-            self._accounts.clear()
-        followed = self._accounts.get(account)
+        here = self._accounts.get(loop)
+        if here is None:
+            # The tasks of a loop that is closed ended with it.
+            for other in list(self._accounts):
+                if other.is_closed():
+                    self._accounts.pop(other, None)
+            here = self._accounts.setdefault(loop, {})
+        followed = here.get(account)
         if followed is None:
-            followed = self._accounts[account] = _Followed(self._link, account)
+            followed = here[account] = _Followed(self._link, account)
         return followed
 
 
@@ -399,6 +403,10 @@ class _Followed:
                 await task
 
 
-def _end_all(accounts: Dict[str, _Followed]) -> None:
-    for account in list(accounts.values()):
-        account.end()
+_Accounts = Dict[asyncio.AbstractEventLoop, Dict[str, _Followed]]
+
+
+def _end_all(accounts: _Accounts) -> None:
+    for here in list(accounts.values()):
+        for account in list(here.values()):
+            account.end()

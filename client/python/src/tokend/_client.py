@@ -284,6 +284,10 @@ class _Watch:
                 stream.shutdown(socket.SHUT_RDWR)
 
 
+#: How long a token must still live, how long the rate limit may be waited for, and how long it may take altogether.
+_Demand = Tuple[Optional[Number], Number, Optional[Number]]
+
+
 class _Followed:
     """An account whose token is kept, with the thread that follows it. Knows nothing of the client, which it must not keep alive."""
 
@@ -293,12 +297,12 @@ class _Followed:
         # A client that is gone is closed by whichever thread notices, perhaps this one's own in the middle of its work.
         self._lock = threading.RLock()
         self._ledger = Ledger()
-        self._flights: Dict[Tuple[Optional[Number], Number], Future[Token]] = {}
+        self._flights: Dict[_Demand, Future[Token]] = {}
         self._watch: Optional[_Watch] = None
         self._thread: Optional[threading.Thread] = None
 
     def token(self, min_validity: Optional[Number], wait: Number, timeout: Optional[Number]) -> Token:
-        key = (min_validity, wait)
+        key = (min_validity, wait, timeout)
         with self._lock:
             held = self._ledger.held(min_validity)
             if held is not None:
@@ -339,7 +343,7 @@ class _Followed:
             self._start()
         return token
 
-    def _landed(self, key: Tuple[Optional[Number], Number]) -> None:
+    def _landed(self, key: _Demand) -> None:
         with self._lock:
             self._flights.pop(key, None)
 

@@ -20,6 +20,8 @@ CONNECT = 5.0
 ANSWER = 10.0
 #: How much longer than the daemon the client waits for an answer that may take an attempt: the daemon's own answer says more.
 GRACE = 2.0
+#: The longest limit that Python's sockets take, in seconds: they count milliseconds in 31 bits.
+LONGEST_LIMIT = float((2**31 - 1) // 1000)
 #: Something comes at least every 15 seconds on a stream; after three times that it is given up.
 SILENCE = 45.0
 #: The longest answer or line that is read: a token has at most 32 KiB, an escaped one six times as many.
@@ -45,12 +47,12 @@ class Ask(NamedTuple):
 def token(account: str, min_validity: Optional[Number], wait: Number, timeout: Optional[Number]) -> Ask:
     limit = patience(wait, timeout)
     query = {"min_validity": min_validity, "wait": wait or None, "timeout": limit}
-    return Ask("GET", _path(account, "token", query), None, limit + GRACE)
+    return Ask("GET", _path(account, "token", query), None, min(limit + GRACE, LONGEST_LIMIT))
 
 
 def reject(account: str, value: str, wait: Number, timeout: Optional[Number]) -> Ask:
     limit = patience(wait, timeout)
-    return Ask("POST", _path(account, "reject", {"wait": wait or None, "timeout": limit}), _json({"token": value}), limit + GRACE)
+    return Ask("POST", _path(account, "reject", {"wait": wait or None, "timeout": limit}), _json({"token": value}), min(limit + GRACE, LONGEST_LIMIT))
 
 
 def refusal(account: str, status: int, body: bytes) -> Ask:

@@ -5,19 +5,20 @@ Owns what a scope asked for means, and a policy that reports refusals. Errors ar
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import Any, Iterable, NoReturn, Optional
+from typing import Any, Iterable, NoReturn, Optional, Tuple
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import HTTPPolicy
 
-from . import _addresses
+from . import _addresses, _proxies
 from ._client import Client, shared
 from ._errors import ProtocolError, TokendError, WrongUse
 from ._exchange import DECIDING
-from ._token import Token
+from ._token import Token, boot_seconds
 
 __all__ = ["TokendCredential", "TokendPolicy"]
 
@@ -26,6 +27,10 @@ _DEFAULT = "/.default"
 
 #: How long a token is taken to live whose provider does not say: azure-core asks again then, which costs no request.
 _UNKNOWN = 3600
+
+#: For so many seconds a token that has followed a refused one is not reported in its turn: requests that went out at the same time with
+#: that one are refused one after the other, and nobody says which token a refusal is about.
+_SETTLES = 30.0
 
 
 class TokendCredential:
@@ -42,7 +47,10 @@ class TokendCredential:
         self.account = account
         self._tokend = shared() if client is None else client
         self._declared = frozenset(scopes)
+        self._lock = threading.Lock()
         self._given: Optional[str] = None
+        #: The token that followed a refused one, and since when.
+        self._successor: Tuple[Optional[str], float] = (None, 0.0)
 
     def get_token(self, *scopes: str, claims: Optional[str] = None, tenant_id: Optional[str] = None, **_: Any) -> AccessToken:
         """The token. ``claims`` come from an API that refused the last one: it is reported, and the next one returned."""
@@ -52,13 +60,23 @@ class TokendCredential:
             token = self._tokend.token(self.account)
             for scope in scopes:
                 self._demand(scope, token)
-            if claims and self._given == token.value:
+            if claims and self._is_refused(token):
                 token = self._tokend.reject(self.account, token)
         except TokendError as error:
             _raise(error)
-        self._given = token.value
+        with self._lock:
+            self._given = token.value
+            if claims and self._successor[0] != token.value:
+                self._successor = (token.value, boot_seconds())
         end = token.expires_at
         return AccessToken(token.value, int(time.time() + _UNKNOWN if end is None else end.timestamp()))
+
+    def _is_refused(self, token: Token) -> bool:
+        """Whether claims that are demanded are about this token: it was given, and follows none that was just refused."""
+        with self._lock:
+            value, since = self._successor
+            follows = value == token.value and boot_seconds() - since < _SETTLES
+            return self._given == token.value and not follows
 
     def _demand(self, scope: str, token: Token) -> None:
         if scope in self._declared or scope in (token.scope or "").split():
@@ -92,7 +110,9 @@ class TokendPolicy(HTTPPolicy[Any, Any]):
         if request.context.setdefault("tokend.url", message.url) != message.url:
             return self.next.send(request)
         try:
-            token = self._tokend._token_at(self.account, _addresses.target(message.url))
+            target = _addresses.target(message.url)
+            token = self._tokend._token_at(self.account, target)
+            _proxies.forbid(self.account, target)
             position = _position(message)
             response = self._sent(request, token)
             if not self._is_refusal(response.http_response):

@@ -5,6 +5,7 @@ Owns what a scope asked for means, and when a refresh is a refusal. Errors are g
 
 from __future__ import annotations
 
+import threading
 from datetime import timezone
 from typing import Any, FrozenSet, Iterable, MutableMapping, Optional, Sequence
 
@@ -12,7 +13,7 @@ import google.auth.credentials
 import google.auth.exceptions
 from google.auth.transport.requests import AuthorizedSession
 
-from . import _addresses
+from . import _addresses, _proxies
 from ._client import Client, shared
 from ._errors import TokendError, TryLater, WrongUse
 from ._token import Token
@@ -34,8 +35,9 @@ class Credentials(google.auth.credentials.Scoped, google.auth.credentials.Creden
         self._declared = frozenset(scopes)
         self._scopes = None
         self._wanted: FrozenSet[str] = frozenset()
-        #: The token that went out with a request; a refresh of it means that the API refused it.
-        self._sent: Optional[str] = None
+        #: The token that went out with this thread's last request; a refresh after that means that the API refused it. Other threads
+        #: may have sent another meanwhile.
+        self._here = threading.local()
 
     @property
     def requires_scopes(self) -> bool:
@@ -49,8 +51,9 @@ class Credentials(google.auth.credentials.Scoped, google.auth.credentials.Creden
         return copy
 
     def refresh(self, request: Any) -> None:
-        """A token that was valid, or went out with a request, is refreshed because an API refused it."""
-        refused = self.token if self.token is not None and (self.valid or self.token == self._sent) else None
+        """The token of a request of this thread is refreshed because an API refused it. Where none went out, nothing is reported."""
+        refused: Optional[str] = getattr(self._here, "sent", None)
+        self._here.sent = None
         try:
             if refused is None:
                 self._take(self._tokend.token(self.account))
@@ -61,7 +64,9 @@ class Credentials(google.auth.credentials.Scoped, google.auth.credentials.Creden
 
     def before_request(self, request: Any, method: str, url: str, headers: MutableMapping[str, str]) -> None:
         try:
-            token = self._tokend._token_at(self.account, _addresses.target(url))
+            target = _addresses.target(url)
+            token = self._tokend._token_at(self.account, target)
+            _proxies.forbid(self.account, target)
             self._take(token)
             name, value = token.header()
             if name != "Authorization":
@@ -70,7 +75,11 @@ class Credentials(google.auth.credentials.Scoped, google.auth.credentials.Creden
         except TokendError as error:
             raise _google(error) from error
         headers[name] = value
-        self._sent = token.value
+        self._here.sent = token.value
+
+    def _is_accepted(self) -> None:
+        """The API has answered this thread's request without a refusal: a refresh by hand is none either."""
+        self._here.sent = None
 
     def _take(self, token: Token) -> None:
         granted = self._declared | frozenset((token.scope or "").split())
@@ -88,6 +97,12 @@ class Credentials(google.auth.credentials.Scoped, google.auth.credentials.Creden
 
 class Session(AuthorizedSession):  # type: ignore[misc,no-any-unimported,unused-ignore]
     """google-auth's own session, which sends no token after a redirect, to the same host neither."""
+
+    def send(self, request: Any, **options: Any) -> Any:
+        response = super().send(request, **options)
+        if isinstance(self.credentials, Credentials) and response.status_code not in self._refresh_status_codes:
+            self.credentials._is_accepted()
+        return response
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         prepared_request.headers.pop("Authorization", None)

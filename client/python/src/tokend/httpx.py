@@ -9,6 +9,7 @@ from typing import Any, AsyncGenerator, Generator, List, Optional, Tuple, Union
 
 import httpx
 
+from . import _proxies
 from ._addresses import Target
 from ._async_client import AsyncClient
 from ._client import Client, shared
@@ -53,9 +54,12 @@ class TokendAuth(httpx.Auth):
         if self._client is None:
             self._client = shared()
         client, headers = self._client, request.headers
-        token = client._token_at(self.account, _target(request))
+        target = _target(request)
+        token = client._token_at(self.account, target)
+        _proxies.forbid(self.account, target)
         request.headers = _Once.of(headers, token)
         response = yield request
+        _forbid_others(self.account, request, response)
         if not _may_refuse(client, self.account, response, request):
             return
         body = response.read() if _is_short(response) else b""
@@ -76,9 +80,12 @@ class TokendAuth(httpx.Auth):
         if self._async_client is None:
             self._async_client = AsyncClient()
         client, headers = self._async_client, request.headers
-        token = await client._token_at(self.account, _target(request))
+        target = _target(request)
+        token = await client._token_at(self.account, target)
+        _proxies.forbid(self.account, target)
         request.headers = _Once.of(headers, token)
         response = yield request
+        _forbid_others(self.account, request, response)
         if not _may_refuse(client, self.account, response, request):
             return
         body = await response.aread() if _is_short(response) else b""
@@ -102,6 +109,16 @@ def _target(request: httpx.Request) -> Optional[Target]:
     if not url.host or port is None or url.userinfo:
         return None
     return Target(url.scheme, url.raw_host.decode("ascii"), port, url.raw_path.decode("ascii").partition("?")[0])
+
+
+def _forbid_others(account: str, request: httpx.Request, response: httpx.Response) -> None:
+    """Fails where a proxy that the program itself has named has read the token: only the connection shows it."""
+    stream = response.extensions.get("network_stream")
+    if stream is None or request.url.scheme != "http" or response.request is not request:
+        return
+    there = stream.get_extra_info("server_addr")
+    if there and there[1] != (request.url.port or 80):
+        raise _proxies.through(account, "and has just been read there", "name no proxy for this address")
 
 
 def _may_refuse(client: Union[Client, AsyncClient], account: str, response: httpx.Response, request: httpx.Request) -> bool:

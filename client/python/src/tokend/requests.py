@@ -10,8 +10,10 @@ from typing import Any, Optional
 
 import requests
 from requests.auth import AuthBase
+from requests.utils import select_proxy
 from urllib3.util import parse_url
 
+from . import _proxies
 from ._addresses import Target
 from ._client import Client, shared
 from ._errors import ProtocolError, TokendError
@@ -29,7 +31,9 @@ class TokendAuth(AuthBase):
         self.client = shared() if client is None else client
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        token = self.client._token_at(self.account, _target(request.url))
+        target = _target(request.url)
+        token = self.client._token_at(self.account, target)
+        _proxies.forbid(self.account, target)
         before = {name: request.headers.get(name) for name in ("Authorization", "Cookie")}
         _present(request, token, before.get(token.header()[0]))
         register: Any = request.register_hook
@@ -44,6 +48,9 @@ class TokendAuth(AuthBase):
         if request.headers.get(name) != _value(token, before.get(name)):
             # This one went without the token, after a redirect.
             return response
+        if str(request.url).startswith("http:") and select_proxy(str(request.url), options.get("proxies")):
+            # Only now is it known that the program itself has named one.
+            raise _proxies.through(self.account, "and has just been read there", "name no proxy for this address")
         if response.is_redirect:
             _remove(request, name, before.get(name))
             return response
