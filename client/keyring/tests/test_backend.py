@@ -52,25 +52,31 @@ class Backend(unittest.TestCase):
         found = backend.get_credential(ADDRESS, "me")
         assert found is not None
         self.assertEqual((found.username, found.password), ("me", "hunter2"))
-        self.assertEqual(backend.get_password("pypi.example.com:8443", "me"), "hunter2")
         words = self.words()
         assert words is not None
-        self.assertEqual(words[-3:], ["--", "pypi.example.com:8443", "me"])
+        self.assertEqual(words[-3:], ["--", ADDRESS, "me"])
 
     def test_what_is_not_ours_is_left_to_others(self) -> None:
         backend = self.tokenctl(1)
         self.assertIsNone(backend.get_credential(ADDRESS, None))
-        self.assertIsNone(backend.get_password("127.0.0.1:8080", "me"))
+        self.assertIsNone(backend.get_password("http://127.0.0.1:8080", "me"))
         with self.assertRaises(NotImplementedError):
             backend.set_password(ADDRESS, "me", "hunter3")
         with self.assertRaises(NotImplementedError):
             backend.delete_password(ADDRESS, "me")
 
     def test_a_service_that_is_no_address_starts_nothing(self) -> None:
-        backend = self.tokenctl(70)
-        for service in ["login", "git:https://a.test", "Chrome Safe Storage", "", "-x", "ftp://a.test", "user@mail"]:
-            self.assertIsNone(backend.get_password(service, "me"), service)
-            self.assertIsNone(self.words(), service)
+        # Not even while the daemon is away.
+        for code in [69, 70]:
+            backend = self.tokenctl(code)
+            for service in [
+                "login", "git:https://a.test", "Chrome Safe Storage", "", "-x", "ftp://a.test", "user@mail",
+                "com.example.app", "pypi.example.com", "127.0.0.1:8080", "localhost",
+            ]:
+                self.assertIsNone(backend.get_password(service, "me"), service)
+                with self.assertRaises(NotImplementedError):
+                    backend.set_password(service, "me", "hunter3")
+                self.assertIsNone(self.words(), service)
 
     def test_a_token_that_cannot_be_had_is_an_error_with_advice(self) -> None:
         for code in [64, 69, 70, 75, 77, 78, 79]:

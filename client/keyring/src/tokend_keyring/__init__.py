@@ -21,8 +21,8 @@ __all__ = ["TokendKeyring"]
 _PROGRAM = "tokenctl"
 #: How tokenctl ends when no account is for the address.
 _NOTHING = 1
-#: A URL, or a host as pip and uv name it: with a dot or a port, or loopback.
-_ADDRESS = re.compile(r"https?://|[^\s/@:]+(\.[^\s/@:]+)+(:\d+)?$|[^\s/@:]+:\d+$|\[[0-9A-Fa-f:.]+\](:\d+)?$|localhost$")
+#: A URL. A bare host may be a program's own name for what it stores, and does not say whether it is reached by plain http.
+_ADDRESS = re.compile(r"https?://")
 
 
 class TokendKeyring(KeyringBackend):
