@@ -2,6 +2,11 @@
 //!
 //! Owns the same as the other cases: what is replaced in the lines, and how the consumer ends when the account needs a login.
 
+use std::fs;
+
+use tokend_harness::demand::carried_out;
+use tokend_tests::installed;
+
 use super::{ADVICE, End, Scene, Server, cases::api, helpers::with_python, show};
 
 /// What is run here; a test compares it with the table.
@@ -108,7 +113,11 @@ assert found == open(f"{os.environ['XDG_RUNTIME_DIR']}/bt_u{os.getuid()}").read(
 
 #[test]
 fn wlcg() {
-    let Some(python) = with_python("gfal and scitokens") else {
+    // An environment of before has no gfal yet.
+    let gfal = installed("consumers", "venv/bin/gfal");
+    let gfal = gfal.and_then(|it| Ok(fs::metadata(it)?));
+    let has_gfal = carried_out("gfal and scitokens", gfal.map(drop));
+    let Some(python) = with_python("gfal and scitokens").filter(|_| has_gfal) else {
         return;
     };
     let script = |scene: &Scene| {
