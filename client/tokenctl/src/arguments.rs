@@ -303,7 +303,10 @@ pub(crate) fn grammar() -> clap::Command {
                 .after_help(help::LOGIN_AFTER)
                 .defer(with_login),
             command("forget", help::FORGET).defer(|command| {
-                command.args([account_arg(), flag("yes", "Do not ask").short('y')])
+                command.args([
+                    account_arg(),
+                    flag("yes", "Delete without asking").short('y'),
+                ])
             }),
             command("helper", help::HELPER)
                 .after_help(help::HELPER_AFTER)

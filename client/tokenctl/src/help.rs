@@ -9,7 +9,7 @@ Examples:
   tokenctl init                                   describe a first account, by a few questions
   tokenctl get ads                                print a token that is valid now
   tokenctl get ads --format curl | curl -fsS -K - URL
-                                                  use it; `get --help` has the form for scripts
+                                                  call an API with it; for scripts see `get --help`
   vars=$(tokenctl get ads --format env) && eval \"$vars\"
                                                   export it as ACCESS_TOKEN
   printf %s \"$TOKEN\" | tokenctl reject ads        an API refused this token
@@ -36,7 +36,7 @@ Exit codes:
   75  try again later; standard error says when, if that is known
   77  not allowed, or there is no such account that you may use
   78  the configuration is wrong, or names no such account
-  79  login required: enter a credential for the account with `tokenctl login`
+  79  login required: a person has to help, as standard error says, mostly by `tokenctl login`
  126  exec, watch --exec: the command cannot be run
  127  exec, watch --exec: the command is not found
 
@@ -96,18 +96,20 @@ of `get`. Then this process becomes the command, so signals, the terminal and th
 its own. A command that is not found ends with 127, one that cannot be run with 126.
 
 With --fd the variable (ACCESS_TOKEN_FILE if none is named) holds a path such as /dev/fd/3, from
-which the command and the programs it starts read the token; other users cannot see it, and it is
-gone when they end.
+which the command and the programs it starts read the token. Other users cannot read it, and it is
+gone when those programs end.
 
-These tokens are those of the start. A command that runs longer than they live reads a file of
---file again, whose path is in the variable (ACCESS_TOKEN_FILE if none is named): a process beside
-the command writes each newer token there, at once and whole, without a line end. The file is gone
-while there is no token that may be used: at its end, when an API refused it, when your right to
-it is taken away. Standard error says so, and the command goes on; a restart of tokend is no
-failure. The files are yours alone, in a directory on tmpfs: of $XDG_RUNTIME_DIR, /run/user/UID
-and /dev/shm the first that is safe. They go when the process that was started ends, however it
-ends; one that goes to the background loses them. If the process beside it is killed, the next
-`exec --file` removes them before it does anything else.
+In both cases the command keeps the token of its start. A command that runs longer than a token
+lives needs --file: the variable (ACCESS_TOKEN_FILE if none is named) holds the path of a file that
+has the newest token, whole and without a line end. The command reads it again before each use;
+a process beside the command keeps it up to date. While there is no usable token, there is no file:
+after the token expired, after an API refused it, or when your right to it was taken away. Standard
+error says why, and the command goes on. A restart of tokend does no harm.
+
+Only you can read the files. Their directory is on tmpfs: in the first of $XDG_RUNTIME_DIR,
+/run/user/UID and /dev/shm in which other users cannot change it. They are removed when the process
+that was started ends, however it ends, so a program that goes to the background loses them. If the
+process beside the command is killed, the next `exec --file` removes them first.
 
 With --as the command's SDK of a cloud asks an endpoint that is there for it alone while it runs,
 and gets the newest token each time; see `tokenctl endpoint --help` for the kinds and for --for.
@@ -153,26 +155,26 @@ pub(crate) const REQUEST: &str =
 
 pub(crate) const REQUEST_AFTER: &str = "\
 The account is the one whose addresses (`urls` in [api] of its dialect or of the account) cover
-the URL most closely. A URL that no account covers gets no token and is not asked (78); two
-accounts alike need --account (64). The token is sent encrypted, or over http:// within this
-machine; never after a redirect, which is printed with a note where it leads. Certificates are
-checked against those of the system, or of SSL_CERT_FILE; HTTPS_PROXY, ALL_PROXY and NO_PROXY
-hold.
+the URL most closely. If no account covers it, no request is made (78); if two cover it alike,
+--account says which one (64). The token is sent encrypted, or over http:// within this machine. It
+is not sent after a redirect: the answer is printed, with a note where it leads. Certificates are
+checked against the authorities of the system, or of SSL_CERT_FILE. HTTPS_PROXY, ALL_PROXY and
+NO_PROXY apply.
 
 An answer that refuses the token, by the rules of the dialect, is reported, and the request is
 sent once more with the newer token. Answers below 400 are looked at too, if their Content-Length
-is at most 16 KiB. A body from standard input or a pipe of which something was sent cannot be sent
-again: this ends with 75, and the newer token is there for the next run. The second answer is
-final.
+is at most 16 KiB. A body from standard input or a pipe cannot be sent again once a part of it was
+sent: the command ends with 75, and the next run uses the newer token. The second answer is final.
 
-The answer's body goes to standard output, or to a FILE, as it comes, whatever its status. On a
-terminal, control characters are shown as `?`; elsewhere every byte is kept. --wait and --timeout
-are for the token, --max-time is for the API: 30s to connect and 5m of silence are the most
-without it.
+The answer's body goes to standard output, or to a FILE, as it comes, whatever its status. A FILE
+that was not there before is made when the answer comes. On a terminal, control characters are
+shown as `?`; elsewhere every byte is kept. --wait and --timeout limit the time for the token,
+--max-time that for the API; without it, 30s to connect and 5m of silence.
 
 Exit codes, beside those of `get` when there is no token: 22 for HTTP 400 and above, 70 for an
-answer that is not HTTP, 74 for a file, 75 for what may pass (name, connection, time, an answer
-that breaks off), 78 for TLS and a URL that is not the account's.
+answer that is not HTTP, 74 for a file that cannot be read or written, 75 for what may pass (host
+name, connection, time limit, an answer that breaks off), 78 for TLS and a URL that is not the
+account's.
 
 Examples:
   tokenctl request GET https://api.example.com/v1/reports
@@ -183,11 +185,11 @@ pub(crate) const SINK: &str =
     "Keep a file with an account's token fresh, for a program that reads files";
 
 pub(crate) const SINK_AFTER: &str = "\
-Writes the token to a file, each newer one in its place before it ends, and removes the file when
-its token has ended, was refused, or may not be had any more. Run it as the user whose program
-reads the file, by systemd as tokend-sink@NAME.service or by hand. A sink that is stopped removes
-its file; a restart of the unit leaves it to the next start, which keeps it only if tokend says
-that it holds the current token.
+Writes the token to a file, replaces it with a newer one before it expires, and removes the file
+when its token has expired, was refused, or is no longer yours to use. Run it as the user whose
+program reads the file, by systemd as tokend-sink@NAME.service or by hand. A sink that is stopped
+removes its file; a restart of the unit leaves it to the next start, which keeps it only if tokend
+says that it holds the current token.
 
 Its configuration is NAME.toml in $XDG_CONFIG_HOME/tokend/sinks.d or /etc/tokend/sinks.d:
   account       whose token
@@ -241,8 +243,8 @@ Examples:
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 
 pub(crate) const STATUS_AFTER: &str = "\
-On a terminal: a table, or with ACCOUNT everything about it. Otherwise one line for each account,
-with these columns separated by tabs, `-` where there is nothing to say, and no heading:
+On a terminal: a table, or with ACCOUNT everything about that account. Otherwise one line for each
+account, with these columns separated by tabs, `-` where there is nothing to say, and no heading:
   1 account         2 state            3 seconds until the token expires   4 when (RFC 3339)
   5 attempts left   6 logins left      7 next attempt (RFC 3339)           8 code of the problem
 With --json an array of objects; times after RFC 3339, durations in the unit of their name,
@@ -318,16 +320,16 @@ pub(crate) const HELPER: &str = "Answer a program that asks for a credential in 
 
 pub(crate) const HELPER_AFTER: &str = "\
 A token goes only to an address that its account is for: urls below [account.NAME.api] or in its
-dialect. About any other address nothing is said, so the calling program goes on as without a
-helper. If there is no token for an address that has an account, standard error says why, and the
-calling program ends.
+dialect. Asked about any other address, the helper says nothing, and the calling program goes on
+as if there were none. If an address has an account and there is no token, standard error says
+why, and the calling program ends.
 
 git   Started by git under the name git-credential-tokenctl; `git config credential.helper` names
       it `tokenctl`, with options where they are needed:
         git config --global --replace-all credential.https://git.example.com.helper ''
         git config --global --add credential.https://git.example.com.helper tokenctl
-        (the first takes other helpers away for this address; `tokenctl --account ads` names the
-        account)
+        (the first line turns other helpers off for this address; `tokenctl --account ads` in the
+        second names the account)
       git 2.46 and later send the token as a bearer token unless the server asks for a password
       only; otherwise it is the password of --user. A token that the server refuses is reported;
       the next git command gets a new one.
@@ -363,7 +365,7 @@ pub(crate) const DOCTOR_AFTER: &str = "\
 Checks the socket, the daemon and its unit, your rights, the clock, the store, the configuration
 on disk, and for each account its state, its secrets, and whether the daemon can reach its
 provider: name, TCP and TLS certificate, without asking it for a token. Names files with tokens
-that killed processes of tokenctl left. Changes nothing, uses nothing of the rate limits, runs no
+that killed processes of tokenctl left. Changes nothing, uses up no rate limit, and runs no
 command that fetches a secret. Administrators see all accounts; others see those they may use, and
 not where secrets come from.
 
@@ -382,10 +384,11 @@ Asks what no option says, shows what it would write, has `tokend check` look at 
 puts it in place: the account into accounts.d/ACCOUNT.toml beside the configuration, and the
 configuration itself if there is none. As root that is /etc/tokend/tokend.toml, else
 $XDG_CONFIG_HOME/tokend/tokend.toml. No file is ever overwritten. Then it offers to start the
-daemon or to have it read the configuration, asks for the credential as `login` does, and has one
-token obtained at most. Run it again with the same account to go on where it stopped.
+daemon or to have it read the configuration, asks for the credential as `login` does, and tries it
+by obtaining one token. Run it again with the same account to go on where it stopped.
 
-Without a terminal nothing is asked: what is missing is a usage error that names the options.
+Without a terminal nothing is asked: an answer that no option gives is a usage error, which names
+the option.
 --yes writes without asking, --start and --try go on without asking. A secret is never an option:
 --secret says where it comes from.
   login                 `tokenctl login` asks for it, and the store keeps it sealed
@@ -409,9 +412,9 @@ Each line is an audit record: local time, what, with what result, by whom (user,
 process), and by which rule; the newest last. At most 10000 are shown. With --json one object a
 line, with the fields of the audit records.
 
-Without --file the journal of the daemon that answers is read, the system's or your own; that
-takes root or the group systemd-journal for the system's. With --file the audit file, the denials
-beside it, and what was rotated of both.
+Without --file it reads the journal of the daemon that answers: your own, or the system's, which
+takes root or the group systemd-journal. With --file it reads that audit file, the file of denials
+beside it, and the rotated files of both.
 
 Examples:
   tokenctl logs ads --since 2h
@@ -420,9 +423,9 @@ Examples:
 pub(crate) const INTEGRATE: &str = "Print the lines that let another program use a token";
 
 pub(crate) const INTEGRATE_AFTER: &str = "\
-Without NAME the programs are listed. The lines go to standard output, with the account's name in
-them; which file they belong in and what they need is said on standard error. Names such as
-api.example.com are yours to replace. No line puts a token where other users can read it.
+Without NAME it lists the programs. With NAME it prints the lines on standard output, with the
+account's name in them, and says on standard error which file they belong in and what they need.
+Replace names such as api.example.com. No line puts a token where other users can read it.
 
 Examples:
   tokenctl integrate

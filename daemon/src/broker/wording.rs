@@ -146,12 +146,12 @@ impl<'a> FaultText<'a> {
                 )
             }
             Missing::NoAnswer => format!(
-                "several logins of account {name} in a row got no answer, as happens at some providers when the password is wrong; no further one \
+                "three logins of account {name} in a row got no answer, as happens at some providers when the password is wrong; no further one \
                  is made automatically{}",
                 self.quoted()
             ),
             Missing::Unrecognised => format!(
-                "several logins of account {name} in a row were answered by something in front of the provider, or by the provider in words that \
+                "three logins of account {name} in a row were answered by something in front of the provider, or by the provider in words that \
                  its dialect does not know; no further one is made automatically{}",
                 self.quoted()
             ),
@@ -161,7 +161,7 @@ impl<'a> FaultText<'a> {
             _ => self.notes.message.as_deref(),
         };
         let advice = match (missing, login_means::refused(self.account, message)) {
-            (Missing::Unrecognised, _) => self.unrecognised_advice(),
+            (Missing::Unrecognised, refused) => self.stopped_advice(&refused),
             (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
             (Missing::CredentialRejected, refused) => match self.refused_advice(&refused) {
                 Some(advice) if matches!(refused, RefusedPart::EnteredOne(_)) => advice,
@@ -269,9 +269,24 @@ impl<'a> FaultText<'a> {
     fn unrecognised_advice(&self) -> String {
         let name = &self.account.name;
         format!(
-            "no credential was refused: `tokenctl refresh {name}` tries the same one again at once; check what is between this machine and {} \
-             (proxy, firewall, gateway, base_url and path), and if the answer is the provider's own, give dialect {} a rule for it \
-             (tokend-dialect(5))",
+            "no credential was refused: the same one is tried again after the wait, or at once with `tokenctl refresh {name}`; {}",
+            self.what_answered()
+        )
+    }
+
+    /// The same, when no further login is made.
+    fn stopped_advice(&self, refused: &RefusedPart) -> String {
+        format!(
+            "{}; {}",
+            self.what_answered(),
+            self.unanswered_advice(refused)
+        )
+    }
+
+    fn what_answered(&self) -> String {
+        format!(
+            "check what is between this machine and {} (proxy, firewall, gateway, base_url and path); if the answer is the provider's own, give \
+             dialect {} a rule for it (tokend-dialect(5))",
             self.asked(),
             self.account.dialect.name()
         )

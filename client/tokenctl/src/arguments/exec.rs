@@ -46,7 +46,7 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
         .value_name("ACCOUNT[=VAR]")
         .num_args(1..)
         .required(true)
-        .help("Whose token goes into which variable [default: ACCESS_TOKEN]");
+        .help("The account, and the variable for its token [default: ACCESS_TOKEN]");
     let words = Arg::new("command")
         .value_name("COMMAND")
         .num_args(1..)
@@ -54,27 +54,29 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
         .last(true)
         .value_parser(OsStringValueParser::new())
         .help("The program to run, with its arguments");
-    with_patience(command.args([
-        accounts,
-        words,
-        flag(
-            "fd",
-            "Put the path of an open file with the token into the variable",
-        ),
-        flag(
-            "file",
-            "Put the path of a file into the variable that has the newest token while the command runs",
-        )
-        .conflicts_with("fd"),
-        Arg::new("as")
-            .long("as")
-            .value_name("KIND")
-            .value_parser(kind_parser())
-            .conflicts_with_all(["fd", "file", "min-validity"])
-            .help("Serve the token to the SDK in the command, in the protocol of this cloud"),
-        purposes_arg().requires("as"),
-        duration_arg("min-validity", "How long each token must still live"),
-    ]))
+    with_patience(
+        command.args([
+            accounts,
+            words,
+            flag(
+                "fd",
+                "Put the path of an open file with the token into the variable",
+            ),
+            flag(
+                "file",
+                "Put the path of a file that always has the newest token into the variable",
+            )
+            .conflicts_with("fd"),
+            Arg::new("as")
+                .long("as")
+                .value_name("KIND")
+                .value_parser(kind_parser())
+                .conflicts_with_all(["fd", "file", "min-validity"])
+                .help("Serve the token to the SDK in the command, in the protocol of this cloud"),
+            purposes_arg().requires("as"),
+            duration_arg("min-validity", "How long each token must still live"),
+        ]),
+    )
 }
 
 pub(super) fn read(matches: &ArgMatches) -> Result<Exec, Failure> {

@@ -56,32 +56,25 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
     )
     .value_parser(PathBufValueParser::new())
     .value_hint(ValueHint::FilePath);
-    with_patience(
-        command.args([
-            account_arg(),
-            format,
-            option(
-                "env-name",
-                "NAME",
-                "The variable of env, dotenv and github [default: ACCESS_TOKEN]",
-            ),
-            option("machine", "HOST", "The host of netrc"),
-            option(
-                "user",
-                "NAME",
-                "The user of xoauth2; also of netrc [default there: oauth2]",
-            ),
-            duration_arg("min-validity", "How long the token must still live"),
-            output,
-            option("mode", "MODE", "The permissions of FILE [default: 600]").requires("output"),
-            option(
-                "owner",
-                "USER[:GROUP]",
-                "Whose FILE it becomes [default: yours]",
-            )
-            .requires("output"),
-        ]),
-    )
+    with_patience(command.args([
+        account_arg(),
+        format,
+        option(
+            "env-name",
+            "NAME",
+            "The variable of env, dotenv and github [default: ACCESS_TOKEN]",
+        ),
+        option("machine", "HOST", "The host of netrc"),
+        option(
+            "user",
+            "NAME",
+            "The user of xoauth2; also of netrc [default there: oauth2]",
+        ),
+        duration_arg("min-validity", "How long the token must still live"),
+        output,
+        option("mode", "MODE", "The permissions of FILE [default: 600]").requires("output"),
+        option("owner", "USER[:GROUP]", "Who owns FILE [default: you]").requires("output"),
+    ]))
 }
 
 pub(super) fn read(matches: &ArgMatches) -> Result<Get, Failure> {

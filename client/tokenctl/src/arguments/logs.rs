@@ -34,7 +34,7 @@ pub(super) fn grammar(command: clap::Command) -> clap::Command {
             "Only what happened after a time (2026-11-30, 2026-11-30 14:00) or a duration ago (2h)",
         ),
         json_arg(),
-        flag("follow", "Go on with what happens from now on").short('f'),
+        flag("follow", "Keep showing records as they come").short('f'),
         file.value_parser(PathBufValueParser::new())
             .value_hint(ValueHint::FilePath)
             .help("The audit file of the configuration, in place of the journal"),

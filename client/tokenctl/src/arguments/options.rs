@@ -25,7 +25,7 @@ pub(super) fn with_patience(command: clap::Command) -> clap::Command {
         ),
         duration_arg(
             "timeout",
-            "How long it may take altogether [default: 30s, and the wait]",
+            "How long it may take altogether [default: 30s plus --wait]",
         ),
     ])
 }

@@ -160,11 +160,13 @@ fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again()
         let (code, text) = worded(site, login(Missing::Unrecognised), Some("status 404"));
         assert_eq!(code, FaultCode::LoginRequired);
         assert!(
-            text.starts_with("several logins of account ads in a row were answered"),
+            text.starts_with("three logins of account ads in a row were answered"),
             "{text}"
         );
         assert!(
-            text.contains("`tokenctl refresh ads` tries the same one again"),
+            text.contains("if it is right, `tokenctl refresh ads` tries it once more")
+                && text.contains("may be wrong")
+                && !text.contains("no credential was refused"),
             "{text}"
         );
     }
@@ -232,9 +234,9 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
             FaultCode::ProviderMisbehaved,
             "account ads: something in front of the provider answered, or the provider in words that its dialect does not know \
              (status 403: an HTML page, \"Attention Required!\") [5000 ms]\n  \
-             no credential was refused: `tokenctl refresh ads` tries the same one again at once; check what is between this machine and \
-             https://ads.example.com (proxy, firewall, gateway, base_url and path), and if the answer is the provider's own, give dialect oauth2 \
-             a rule for it (tokend-dialect(5))",
+             no credential was refused: the same one is tried again after the wait, or at once with `tokenctl refresh ads`; check what is \
+             between this machine and https://ads.example.com (proxy, firewall, gateway, base_url and path); if the answer is the provider's \
+             own, give dialect oauth2 a rule for it (tokend-dialect(5))",
         ),
         (
             Problem::InDoubt,
