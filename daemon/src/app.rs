@@ -80,6 +80,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let passed = inherited.metrics;
     let mut origins = outlets.origins();
     origins.push(bound.origin.clone());
+    let sockets = origins.clone();
     let ended = runtime.block_on(stack::wiped_throughout(async move {
         let signals = Incoming::register().context("signals cannot be listened to")?;
         let clock = Clock::system();
@@ -98,6 +99,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             clock,
             manager: Manager::of_this_process(),
             passed: sockets_passed,
+            sockets,
             room: DRIVER_QUEUE,
         };
         let (shell, messages) = Shell::build(around, &config)?;

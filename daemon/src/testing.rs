@@ -98,6 +98,7 @@ fn shell(
         clock,
         manager,
         passed: Passed::default(),
+        sockets: Vec::new(),
         room,
     };
     Shell::build(around, &site.config()).expect("a client")

@@ -182,6 +182,14 @@ impl fmt::Display for SocketOrigin {
 }
 
 impl SocketOrigin {
+    /// The path at which there was a socket of this process, and at which there is none or another now.
+    pub fn lost(&self) -> Option<&Path> {
+        match self {
+            Self::Made { path, file } if *file != file_at(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Removes the socket's name, if it was made here and still is this socket's. If another process begins to
     /// listen at this moment, the name is left to that process.
     pub fn clean_up(&self) {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle as Thread;
 use anyhow::Context as _;
 use tokend_config::Config;
 use tokend_process::clock::Clock;
+use tokend_process::listen::SocketOrigin;
 use tokend_process::stack;
 use tokend_process::systemd::Manager;
 use tokend_store::Store;
@@ -46,6 +47,8 @@ pub(crate) struct Surroundings {
     pub(crate) peers: tokend_peer::Reader,
     pub(crate) manager: Manager,
     pub(crate) passed: Passed,
+    /// What it listens on, but for metrics.
+    pub(crate) sockets: Vec<SocketOrigin>,
     /// How many messages may wait for the driver.
     pub(crate) room: usize,
 }
@@ -89,6 +92,7 @@ impl Shell {
         let own_files = OwnFiles {
             source: around.source.clone(),
             in_force: Arc::clone(&in_force),
+            sockets: around.sockets,
             store: store.clone(),
             threads: files.clone(),
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokend_config::{Config, Unresolved};
+use tokend_process::listen::SocketOrigin;
 use tokend_process::systemd;
 use tokend_proto::{Finding, Topic};
 
@@ -28,6 +29,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct OwnFiles {
     pub(crate) source: ConfigSource,
     pub(crate) in_force: Arc<InForce>,
+    pub(crate) sockets: Vec<SocketOrigin>,
     pub(crate) store: StoreReader,
     /// Files may lie on a disk that hangs; these checks do not use the threads of sessions.
     pub(crate) threads: FileThreads,
@@ -38,6 +40,7 @@ pub(super) async fn check(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Find
     let names = unresolved(&files.in_force);
     let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
     let own_store = files.store.clone();
+    let sockets = files.sockets.clone();
     let checking = files.threads.run(LIMIT, move || match source.load() {
         Err(mistakes) => vec![problem(
             Topic::Configuration,
@@ -49,10 +52,12 @@ pub(super) async fn check(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Find
         )],
         Ok(config) => {
             let same = *in_force.stamps() == config.stamps && is_in_force(&config, &snapshot);
-            vec![
+            let lost = sockets.iter().filter_map(SocketOrigin::lost).map(lost);
+            let own = [
                 configuration(source.file(), same, in_force.remedy()),
                 store(in_force.state_dir(), &own_store),
-            ]
+            ];
+            own.into_iter().chain(lost).collect()
         }
     });
     let mut findings = checking.await.unwrap_or_else(|why| {
@@ -116,6 +121,18 @@ fn configuration(file: &Path, same: bool, remedy: Option<String>) -> Finding {
             "check it with `tokend check`, then: tokenctl reload",
         ),
     }
+}
+
+/// A socket that nobody can connect to any more.
+fn lost(path: &Path) -> Finding {
+    problem(
+        Topic::Configuration,
+        format!(
+            "the socket that the daemon made at {} is not there any more: nobody can connect to it",
+            path.display()
+        ),
+        "restart tokend, which makes it again",
+    )
 }
 
 fn store(dir: &Path, store: &StoreReader) -> Finding {

@@ -290,6 +290,41 @@ fn a_reload_names_the_settings_that_wait_for_a_restart() {
 }
 
 #[test]
+fn the_doctor_misses_a_socket_of_listen_that_was_removed() {
+    let stage = Stage::of(Api::JwtApi);
+    let before = fs::read_to_string(stage.site.configuration()).unwrap();
+    let listen = "[listen]\nhttp = \"http.sock\"\noidc_agent = \"oidc.sock\"\n";
+    fs::write(stage.site.configuration(), format!("{listen}{before}")).unwrap();
+    let daemon = stage.site.start().unwrap();
+    let lost = || {
+        let examined = stage.site.tokenctl(&["doctor"]).unwrap();
+        let lines = examined.out.lines().map(str::to_owned);
+        lines
+            .filter(|it| it.contains("nobody can connect"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lost(), [""; 0]);
+    let http = stage.site.path().join("http.sock");
+    fs::remove_file(&http).unwrap();
+    assert!(
+        matches!(&lost()[..], [it] if it.contains("http.sock")),
+        "{:?}",
+        lost()
+    );
+    // Another one in its place does not help.
+    let _other = std::os::unix::net::UnixListener::bind(&http).unwrap();
+    assert!(
+        matches!(&lost()[..], [it] if it.contains("http.sock")),
+        "{:?}",
+        lost()
+    );
+    fs::remove_file(&http).unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    let _daemon = stage.site.start().unwrap();
+    assert_eq!(lost(), [""; 0]);
+}
+
+#[test]
 fn an_account_that_becomes_another_one_on_reload_never_serves_the_old_ones_token() {
     let first = account("it", Api::JwtApi);
     let stage = Stage::new(vec![first.clone()], FAST);
