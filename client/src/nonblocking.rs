@@ -211,7 +211,7 @@ impl Client {
             Err(_elapsed) => {
                 // The daemon keeps its own timeouts, so a daemon that lets ours pass is not reliable. Others
                 // may still get their answers, but new requests go elsewhere.
-                self.shared.retire(progress.used.as_ref()).await;
+                self.shared.retire(progress.used.as_ref());
                 Err(ClientError::TimedOut { limit })
             }
         }
@@ -284,7 +284,7 @@ impl Shared {
     async fn link(&self, limit: Duration) -> Result<Arc<Link>, ClientError> {
         let mut current = self.link.lock().await;
         match current.as_ref() {
-            Some(link) if !link.is_closed() => Ok(Arc::clone(link)),
+            Some(link) if link.is_open() => Ok(Arc::clone(link)),
             _ => {
                 // Under the lock, so that only one of many tasks that lost the connection makes the next one.
                 let link = Arc::new(Link::open(&self.place.path()?, limit).await?);
@@ -294,9 +294,13 @@ impl Shared {
         }
     }
 
-    async fn retire(&self, used: Option<&Arc<Link>>) {
+    fn retire(&self, used: Option<&Arc<Link>>) {
         let Some(used) = used else { return };
-        let mut current = self.link.lock().await;
+        used.retire();
+        // Whoever holds the lock may be connecting for longer than this call may take, and replaces the connection by itself.
+        let Ok(mut current) = self.link.try_lock() else {
+            return;
+        };
         if current.as_ref().is_some_and(|link| Arc::ptr_eq(link, used)) {
             *current = None;
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ const KNOCK: Duration = Duration::from_millis(5);
 pub(super) struct Link {
     wires: Arc<Wires>,
     task: AbortHandle,
+    /// It let a deadline pass: what it was asked may still be answered, but it is asked nothing more.
+    retired: AtomicBool,
 }
 
 /// Why a call failed, and whether the daemon may have seen the request.
@@ -62,11 +65,20 @@ impl Link {
             }),
         });
         let task = tokio::spawn(serve(Arc::clone(&wires), received)).abort_handle();
-        Ok(Self { wires, task })
+        Ok(Self {
+            wires,
+            task,
+            retired: AtomicBool::new(false),
+        })
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.wires.calls().closed.is_some()
+    /// Whether it takes new requests.
+    pub(super) fn is_open(&self) -> bool {
+        !self.retired.load(Ordering::Relaxed) && self.wires.calls().closed.is_none()
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request and waits for its answer without a limit.

@@ -249,6 +249,39 @@ async fn a_daemon_that_stops_talking_ends_every_call_at_its_deadline() {
     assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 }
 
+/// Whoever connects anew holds the others up until its own deadline, but not those whose time is over.
+#[tokio::test]
+async fn a_call_ends_at_its_deadline_while_another_connects() {
+    let greeted = AtomicBool::new(false);
+    let once = move || match greeted.swap(true, Ordering::SeqCst) {
+        false => Act::Reply(Response::Welcome {
+            version: VERSION,
+            daemon: "fake".into(),
+        }),
+        true => Act::Silence,
+    };
+    let daemon = FakeDaemon::greeting(once, |_, _| Act::Silence);
+    let deadlines = Deadlines::default().connect(Duration::from_secs(60));
+    let client = Client::connect_with(&daemon.socket().into(), deadlines)
+        .await
+        .unwrap();
+    let get = |timeout: Duration| {
+        let client = client.clone();
+        tokio::spawn(async move { client.get(&ads().timeout(timeout)).await })
+    };
+    let (first, second) = (Duration::from_millis(300), Duration::from_secs(2));
+    let (first, second) = (get(first), get(second));
+    until(|| daemon.seen().len() == 2).await;
+    let error = first.await.unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    let connects = get(Duration::from_secs(60));
+    until(|| daemon.connections() == 2).await;
+    let error = second.await.unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    assert!(!connects.is_finished(), "it still connects");
+    connects.abort();
+}
+
 #[tokio::test]
 async fn connecting_to_what_is_not_tokend_fails() {
     let silent = FakeDaemon::greeting(|| Act::Silence, |_, _| Act::Silence);
