@@ -3,7 +3,7 @@
 //! Owns the rule for what a name may look like, so that it is safe in a path, a log line, a header and a shell
 //! word. Never holds a name that breaks the rule, whether it was typed, configured or decoded.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,6 +33,23 @@ impl AccountName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name as a key of TOML: in quotes if it has a character that would end the key or part it in two.
+    ///
+    /// ```
+    /// # use tokend_proto::AccountName;
+    /// let name = |text: &str| -> AccountName { text.parse().unwrap() };
+    /// assert_eq!(name("ads").toml_key(), "ads");
+    /// assert_eq!(name("ads.prod@example").toml_key(), "\"ads.prod@example\"");
+    /// ```
+    pub fn toml_key(&self) -> Cow<'_, str> {
+        let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        match self.0.bytes().all(is_bare) {
+            true => Cow::Borrowed(&self.0),
+            // No character of a name needs more than quotes.
+            false => Cow::Owned(format!("\"{}\"", self.0)),
+        }
     }
 }
 

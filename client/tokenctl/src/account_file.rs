@@ -153,7 +153,7 @@ impl AccountFile {
 
     /// The whole text.
     pub(crate) fn text(&self) -> String {
-        let name = key(self.name.as_str());
+        let name = self.name.toml_key();
         let mut text = String::from(
             "# tokend.toml(5) has every setting. Secrets never stand here, only where they are.\n",
         );

@@ -19,6 +19,8 @@ use table::TABLE;
 
 /// The word of the table that stands for the account.
 const PLACEHOLDER: &str = "ACCOUNT";
+/// How a text of the table begins the account's table in the daemon's configuration, where the name is a key of TOML.
+const OF_ACCOUNT: &str = "[account.ACCOUNT";
 
 /// Each consumer's name, with what it is for.
 pub(crate) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -43,20 +45,51 @@ fn list() -> String {
 
 fn lines(consumer: &Consumer, account: Option<&AccountName>) -> Result<(), Failure> {
     output::note(&format!("needs {}", consumer.needs));
-    let account = account.map_or(PLACEHOLDER, AccountName::as_str);
     for (at, (place, text)) in consumer.parts.iter().enumerate() {
         if at > 0 {
             output::print(b"\n")?;
         }
         output::note(&format!("in {place}:"));
-        output::print(text.replace(PLACEHOLDER, account).as_bytes())?;
+        output::print(filled(text, account).as_bytes())?;
     }
     Ok(())
+}
+
+/// A text of the table for this account. Without one the word of the table stays, in quotes where a name may need them.
+fn filled(text: &str, account: Option<&AccountName>) -> String {
+    let key = account.map_or("\"ACCOUNT\"".into(), AccountName::toml_key);
+    let account = account.map_or(PLACEHOLDER, AccountName::as_str);
+    let pieces = text.split(OF_ACCOUNT);
+    let pieces: Vec<_> = pieces.map(|it| it.replace(PLACEHOLDER, account)).collect();
+    pieces.join(&format!("[account.{key}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_name_is_one_key_of_the_configuration() {
+        for (account, key) in [
+            (None, "\"ACCOUNT\""),
+            (Some("ads"), "ads"),
+            (Some("2024"), "2024"),
+            (Some("a.b"), "\"a.b\""),
+            (Some("bot@example.com"), "\"bot@example.com\""),
+        ] {
+            let account = account.map(|it| it.parse().unwrap());
+            for consumer in TABLE {
+                for (place, text) in consumer.parts {
+                    let text = filled(text, account.as_ref());
+                    let tables = text.lines().filter(|line| line.starts_with("[account."));
+                    for table in tables {
+                        let rest = table.strip_prefix(&format!("[account.{key}"));
+                        assert!(matches!(rest, Some("]" | ".api]")), "{place}: {table}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_consumer_names_the_account_and_fits_a_line() {

@@ -192,7 +192,10 @@ impl Explained<'_> {
             _ if Permissions::USE.has(permission) => format!("{{ user = {user} }}"),
             _ => format!("{{ user = {user}, may = [\"{permission}\"] }}"),
         };
-        format!("for example, add {rule} to `allow` of [account.{account}]")
+        format!(
+            "for example, add {rule} to `allow` of [account.{}]",
+            account.toml_key()
+        )
     }
 }
 

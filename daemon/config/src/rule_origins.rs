@@ -91,7 +91,7 @@ impl RuleOrigins {
     /// Where the rule of an account with this number, from 0, comes from.
     pub fn of_account(&self, account: &AccountName, number: usize) -> RuleOrigin {
         let (own, list) = match self.accounts.get(account) {
-            Some(places) => (Some(places), format!("[account.{account}]")),
+            Some(places) => (Some(places), format!("[account.{}]", account.toml_key())),
             None => (self.defaults.as_ref(), "[defaults]".to_owned()),
         };
         // Without a list there is one rule.
@@ -103,7 +103,11 @@ impl RuleOrigins {
             let places = self.groups.get(group);
             match number.checked_sub(places.map_or(0, Vec::len)) {
                 Some(rest) => number = rest,
-                None => return written(places, number, || format!("`allow` of [group.{group}]")),
+                None => {
+                    return written(places, number, || {
+                        format!("`allow` of [group.{}]", group.toml_key())
+                    });
+                }
             }
         }
         RuleOrigin::Implied

@@ -41,7 +41,8 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
     if let Some(place) = account.secret(field) {
         let message = format!("the {field} of account {name} comes from {place}, as configured");
         let advice = format!(
-            "change it there and run `tokenctl reload`; or remove `{field}` from [account.{name}] to enter it here"
+            "change it there and run `tokenctl reload`; or remove `{field}` from [account.{}] to enter it here",
+            name.toml_key()
         );
         return Err(refuse(message, advice));
     }

@@ -50,6 +50,7 @@ impl<'a> FaultText<'a> {
 
     fn put(&self, why: Why) -> Fault {
         let name = &self.account.name;
+        let key = name.toml_key();
         match why {
             Why::LoginRequired(missing) => self.login_required(missing),
             Why::Misconfigured => Fault::new(
@@ -57,7 +58,7 @@ impl<'a> FaultText<'a> {
                 format!("the provider of account {name} calls the request wrong{}", in_brackets(self.refusal())),
             )
             .advise(format!(
-                "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to \
+                "check [account.{key}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to \
                  try again unchanged",
                 self.dialect()
             )),
@@ -66,7 +67,7 @@ impl<'a> FaultText<'a> {
                 self.message_or(&format!("account {name}: its configuration makes no valid request")),
             )
             .advise(format!(
-                "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again until then"
+                "correct [account.{key}], then run `tokenctl reload`; nothing was sent, and nothing is tried again until then"
             )),
             Why::Failed { problem, retry } => self.failed(problem, retry),
             Why::Paced { retry, by, problem } => self.paced(retry, by, problem),
@@ -107,7 +108,8 @@ impl<'a> FaultText<'a> {
         });
         let message = format!("the rate limit of {which} is reached{before}");
         self.retry(Fault::new(FaultCode::Paced, message), retry).advise(format!(
-            "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the rate limit, and [account.{name}.pacing] sets it, if the provider allows more"
+            "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the rate limit, and [account.{}.pacing] sets it, if the provider allows more",
+            name.toml_key()
         ))
     }
 
@@ -184,9 +186,10 @@ impl<'a> FaultText<'a> {
     /// How to correct a refused credential, if it is known which one was refused.
     fn refused_advice(&self, refused: &RefusedPart) -> Option<String> {
         let name = &self.account.name;
+        let key = name.toml_key();
         Some(match refused {
             RefusedPart::Configured(secret) => format!(
-                "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`"
+                "correct the {secret} that [account.{key}] refers to, then run `tokenctl reload`"
             ),
             RefusedPart::EnteredOne(secret) if secret == "client secret" => {
                 format!("run `tokenctl login {name} --client-secret` and enter the right one")
@@ -200,7 +203,7 @@ impl<'a> FaultText<'a> {
                     false => String::new(),
                 };
                 format!(
-                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}"
+                    "check the client_id of [account.{key}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}"
                 )
             }
             RefusedPart::Entered => return None,
@@ -253,9 +256,10 @@ impl<'a> FaultText<'a> {
     /// Advice when a provider does not answer several logins in a row.
     fn unanswered_advice(&self, refused: &RefusedPart) -> String {
         let name = &self.account.name;
+        let key = name.toml_key();
         let correct = match refused {
             RefusedPart::Configured(secret) => format!(
-                "if the {secret} that [account.{name}] refers to may be wrong, correct it and run `tokenctl reload`"
+                "if the {secret} that [account.{key}] refers to may be wrong, correct it and run `tokenctl reload`"
             ),
             RefusedPart::Client | RefusedPart::Entered | RefusedPart::EnteredOne(_) => format!(
                 "if the credential may be wrong, run `tokenctl login {name}` and enter {}",

@@ -50,9 +50,8 @@ fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> 
     say_unread(&mut message, peer, needed);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
         "`tokenctl list` shows the accounts you may use; for another one ask the administrator of tokend to add a rule that matches you to \
-         `allow` of \
-         [account.{account}], for example {{ user = {} }}, and to reload; `tokenctl whoami` shows what rules can match",
-        peer.uid
+         `allow` of [account.{}], for example {{ user = {} }}, and to reload; `tokenctl whoami` shows what rules can match",
+        account.toml_key(), peer.uid
     )))
 }
 
@@ -78,9 +77,9 @@ fn not_this(
     );
     say_unread(&mut message, peer, unread);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "ask the administrator of tokend to add a rule that matches you and gives \"{permission}\" to `allow` of [account.{account}], for example \
+        "ask the administrator of tokend to add a rule that matches you and gives \"{permission}\" to `allow` of [account.{}], for example \
          {{ user = {} }}, and to reload; a rule of `admin` cannot give it",
-        peer.uid
+        account.toml_key(), peer.uid
     )))
 }
 

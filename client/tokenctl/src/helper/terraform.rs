@@ -61,7 +61,8 @@ fn get(caller: &Caller<'_>, host: &str) -> Result<(), Failure> {
                     "the token of {account} is for a part of {to} only, and terraform would send it to all of it"
                 ),
                 format!(
-                    "add \"{to}\" to urls of [account.{account}.api] if the token may go there"
+                    "add \"{to}\" to urls of [account.{}.api] if the token may go there",
+                    account.toml_key()
                 ),
             ));
         }

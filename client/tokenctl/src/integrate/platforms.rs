@@ -142,15 +142,15 @@ pub(super) const KUBECTL: Consumer = Consumer {
     needs: "kubectl 1.22 or newer (older ones: v1beta1); a context with this user; a server whose redirects you trust",
     parts: &[(
         "~/.kube/config",
-        r"users:
-- name: ACCOUNT
+        r#"users:
+- name: "ACCOUNT"
   user:
     exec:
       apiVersion: client.authentication.k8s.io/v1
       command: tokenctl
-      args: [get, ACCOUNT, --format, kubernetes]
+      args: [get, "ACCOUNT", --format, kubernetes]
       interactiveMode: Never
-",
+"#,
     )],
 };
 
@@ -176,8 +176,9 @@ pub(super) const PIP: Consumer = Consumer {
     needs: "a session with XDG_RUNTIME_DIR; replace host and package",
     parts: &[(
         "a shell script",
-        r#"export NETRC="$XDG_RUNTIME_DIR/pip-netrc"
-tokenctl get ACCOUNT --format netrc --machine pypi.example.com --output "$NETRC" &&
+        r#"trap 'exit 1' HUP INT TERM
+NETRC=$(mktemp -p "${XDG_RUNTIME_DIR:?}") && trap 'rm -f "$NETRC"' EXIT && export NETRC &&
+  tokenctl get ACCOUNT --format netrc --machine pypi.example.com --output "$NETRC" &&
   pip install --no-input --index-url https://pypi.example.com/simple/ PACKAGE
 "#,
     )],

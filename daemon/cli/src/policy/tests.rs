@@ -21,6 +21,12 @@ allow = [
   { user = 4001 },
   { group = 4050, exe = "/usr/bin/a" },
 ]
+[account."bot@b.example"]
+provider = "oauth2"
+base_url = "https://a.example"
+username = "u"
+client_id = "c"
+allow = [{ user = 4001 }]
 "#;
 
 fn explained(options: &str) -> (Exit, String, String) {
@@ -48,6 +54,19 @@ fn said(options: &str) -> String {
     let (exit, out, err) = explained(options);
     assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{options}");
     out
+}
+
+#[test]
+fn a_name_that_needs_quotes_has_them_in_the_table_to_edit() {
+    let table = "`allow` of [account.\"bot@b.example\"]";
+    let text = said("bot@b.example --uid 4001 --gid 4001");
+    assert!(
+        text.contains(&format!("toml:20:10, in {table}\n")),
+        "{text}"
+    );
+    let text = said("bot@b.example --uid 4002 --gid 4002");
+    let advice = format!("for example, add {{ user = 4002 }} to {table}\n");
+    assert!(text.contains(&advice), "{text}");
 }
 
 #[test]

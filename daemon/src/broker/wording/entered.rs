@@ -43,7 +43,8 @@ impl FaultText<'_> {
                 )
             }
             (Keeping::InPlace, FaultCode::Misconfigured | FaultCode::LoginRequired) => format!(
-                "correct [account.{name}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again unchanged"
+                "correct [account.{}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again unchanged",
+                name.toml_key()
             ),
             (Keeping::InPlace, _) => {
                 format!(

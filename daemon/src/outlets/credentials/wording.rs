@@ -99,8 +99,9 @@ impl Missing {
             Self::NoName => "the name of the credential has to be that of an account, as it is or followed by .json, .header or .curl".to_owned(),
             Self::Unfit(_) => "correct LoadCredential= of the unit".to_owned(),
             Self::Denied(account) => format!(
-                "have {} added to `allow` of [account.{account}], and reload",
-                rule(peer, asked.unit())
+                "have {} added to `allow` of [account.{}], and reload",
+                rule(peer, asked.unit()),
+                account.toml_key()
             ),
             Self::Fault(fault) => match &fault.advice {
                 Some(advice) => advice.clone(),

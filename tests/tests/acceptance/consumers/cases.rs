@@ -242,9 +242,15 @@ fn pip() {
             .replace("--machine pypi.example.com", "--machine 127.0.0.1");
         let lines = lines.replace("https://pypi.example.com", &format!("http://{here}"));
         // The index of what exists ends the search: there is no file here to install.
-        lines
+        let lines = lines
             .replace("pip install", "pip index versions")
-            .replace(" PACKAGE", " package")
+            .replace(" PACKAGE", " package");
+        scene.put("script", &lines);
+        // The file with the token is gone afterwards, and there is none on the disk of whoever has no session.
+        "mkdir -p run; export XDG_RUNTIME_DIR=$HOME/run\n\
+         (unset XDG_RUNTIME_DIR; sh ./script) 2> /dev/null && exit 97\n\
+         sh ./script; ended=$?; [ -z \"$(ls -A run)\" ] || exit 98; exit $ended"
+            .to_owned()
     };
     let server = Server::http_with(
         r#"<!DOCTYPE html><html><body><a href="package-1.0.tar.gz">package-1.0.tar.gz</a></body></html>"#,

@@ -281,6 +281,88 @@ fn every_consumer_is_run() {
     assert_eq!(names, run);
 }
 
+/// The commands of the page, for whoever installs from the source, make every link by which a program starts a helper.
+#[test]
+fn the_page_installs_every_link() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let page = fs::read_to_string(page).unwrap();
+    let command = page
+        .lines()
+        .find_map(|line| line.strip_prefix("$ for name"));
+    let folder = tempfile::tempdir().unwrap();
+    let here = format!("{}/", folder.path().display());
+    let command = command.unwrap().replace("sudo ", "");
+    let command = command.replace("/usr/local/bin/", &here);
+    let ended = Command::new("bash")
+        .args(["-c", &format!("for name{command}")])
+        .status();
+    assert!(ended.unwrap().success());
+    let links = fs::read_dir(folder.path()).unwrap();
+    let mut links: Vec<_> = links
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .collect();
+    links.sort_unstable();
+    assert_eq!(links, LINKS);
+}
+
+/// Every name that an account may have, in the files of programs and in the daemon's.
+#[test]
+fn the_lines_are_whole_for_every_name() {
+    let site = Site::new().unwrap();
+    let listed = site.tokenctl(&["integrate"]).unwrap().line().unwrap();
+    let names = listed.lines().map(|it| it.split('\t').next().unwrap());
+    let names: Vec<_> = names.collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    for account in ["it", "2024", "1e3", "true", "a.b", "bot+x@example.com"] {
+        for name in &names {
+            let printed = site.tokenctl(&["integrate", name, account]).unwrap().out;
+            let part = printed.split("\n\n").next().unwrap();
+            let Some(rest) = part.strip_prefix("[account.") else {
+                continue;
+            };
+            fs::write(
+                &file,
+                format!(
+                    "[account.{:?}]\nprovider = \"oauth2\"\nbase_url = \"https://a.example.com\"\nusername = \"u\"\nclient_id = \"c\"\n\
+                     [account.{rest}",
+                    account
+                ),
+            )
+            .unwrap();
+            let tokend = &site.binaries().tokend;
+            let config = file.display().to_string();
+            let ended = Command::new(tokend)
+                .args(["check", "--config", &config])
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert!(ended.status.success(), "{name} {account}: {said}");
+        }
+        if carried_out("kubectl", there(&["kubectl"])) {
+            let printed = site.tokenctl(&["integrate", "kubectl", account]).unwrap();
+            fs::write(
+                &file,
+                format!("apiVersion: v1\nkind: Config\n{}", printed.out),
+            )
+            .unwrap();
+            let ended = Command::new("kubectl")
+                .args([
+                    "config",
+                    "view",
+                    "-o",
+                    "jsonpath={.users[0].user.exec.args[1]}",
+                ])
+                .arg("--kubeconfig")
+                .arg(&file)
+                .output()
+                .unwrap();
+            let read = String::from_utf8_lossy(&ended.stdout);
+            assert_eq!(read, account, "{ended:?}");
+        }
+    }
+}
+
 /// The page for operators has a line of each, as it is printed and run, and says which are not run with the program itself.
 #[test]
 fn the_page_of_operations_has_a_line_of_every_consumer() {
