@@ -3,7 +3,7 @@
 //! Owns how much of a time limit is left once a connection is there.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokend_client::{BlockingClient, ClientError, Deadlines, Patience, SocketPath};
 
@@ -19,18 +19,22 @@ pub(crate) fn connect_within(
     socket: Option<&Path>,
     patience: Patience,
 ) -> Result<(BlockingClient, Patience), ClientError> {
-    // Less than this does not matter, and without the cut the daemon gets a round number.
-    const TICK: Duration = Duration::from_millis(100);
     let begun = clock::steady();
     let standard = Deadlines::default();
-    let deadlines = standard.connect(standard.connect.min(patience.timeout));
+    let deadlines = standard
+        .connect(standard.connect.min(patience.timeout))
+        .answer(standard.answer.min(patience.timeout));
     let client = BlockingClient::connect_with(&SocketPath::find(socket)?, deadlines)?;
+    Ok((client, left(patience, begun)))
+}
+
+/// What is left of it since then.
+pub(crate) fn left(patience: Patience, begun: Instant) -> Patience {
+    // Less than this does not matter, and without the cut the daemon gets a round number.
+    const TICK: Duration = Duration::from_millis(100);
     let ticks = begun.elapsed().as_millis() / TICK.as_millis();
     let spent = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
-    Ok((
-        client,
-        patience.timeout(patience.timeout.saturating_sub(spent)),
-    ))
+    patience.timeout(patience.timeout.saturating_sub(spent))
 }
 
 /// A wait without a timeout raises the timeout, so that the wait fits into it.

@@ -15,12 +15,17 @@ mod terraform;
 use std::path::Path;
 
 use crate::arguments::{Helper, Protocol};
+use crate::clock;
 use crate::failure::Failure;
 use caller::Caller;
 
 /// Answers one question.
 pub(crate) fn run(socket: Option<&Path>, options: &Helper) -> Result<(), Failure> {
-    let caller = Caller { socket, options };
+    let caller = Caller {
+        socket,
+        options,
+        begun: clock::steady(),
+    };
     match options.protocol {
         Protocol::Git => git::answer(&caller),
         Protocol::Docker => docker::answer(&caller),

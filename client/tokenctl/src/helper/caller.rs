@@ -3,22 +3,27 @@
 //! Owns the questions to the daemon: what tokens are for, and one token.
 
 use std::path::Path;
+use std::time::Instant;
 
-use tokend_client::{AccountName, BlockingClient, GetOptions, Patience, SocketPath, Token};
+use tokend_client::{AccountName, BlockingClient, GetOptions, Patience, Token};
 
 use super::destination::{Destination, Found, find, for_nothing};
-use crate::arguments::{Helper, Patient};
+use crate::arguments::Helper;
+use crate::connection::{connect_within, left, patience};
 use crate::failure::Failure;
 
 /// Who asks, and with which options.
 pub(super) struct Caller<'c> {
     pub(super) socket: Option<&'c Path>,
     pub(super) options: &'c Helper,
+    /// When the question came: the time limit is for all that is asked of the daemon.
+    pub(super) begun: Instant,
 }
 
 impl Caller<'_> {
     pub(super) fn connect(&self) -> Result<BlockingClient, Failure> {
-        Ok(BlockingClient::connect(&SocketPath::find(self.socket)?)?)
+        let (client, _) = connect_within(self.socket, self.limit())?;
+        Ok(client)
     }
 
     /// The account whose token is for one of these destinations.
@@ -45,12 +50,12 @@ impl Caller<'_> {
         Ok(client.get(&demand)?)
     }
 
+    /// What is left of the time limit.
     pub(super) fn patience(&self) -> Patience {
-        let Patient { wait, timeout } = self.options.patient;
-        let waiting = Patience::default().wait(wait.unwrap_or_default());
-        match timeout {
-            Some(timeout) => waiting.timeout(timeout),
-            None => waiting,
-        }
+        left(self.limit(), self.begun)
+    }
+
+    fn limit(&self) -> Patience {
+        patience(&self.options.patient)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::caller::Caller;
-use super::destination::{Destination, Found, several};
+use super::destination::{Destination, Found, at_url, several};
 use crate::arguments::read_cargo;
 use crate::failure::{Exit, Failure};
 use crate::{clock, output, token};
@@ -130,6 +130,7 @@ fn get(caller: &Caller<'_>, asked: &Asked) -> Result<Zeroizing<Vec<u8>>, Refused
     let caller = Caller {
         socket: caller.socket,
         options: &options,
+        begun: clock::steady(),
     };
     match granted(&caller, &to) {
         Ok(Some(line)) => Ok(line),
@@ -175,9 +176,7 @@ fn destination(index: &str) -> Option<Destination> {
         .iter()
         .find_map(|kind| index.strip_prefix(kind))
         .unwrap_or(index);
-    let (scheme, rest) = url.split_once("://")?;
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    Destination::new(scheme, authority, Some(path))
+    at_url(url)
 }
 
 fn other(failure: &Failure) -> Refused {

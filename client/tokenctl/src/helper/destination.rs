@@ -94,15 +94,20 @@ impl fmt::Display for Destination {
     }
 }
 
+/// The place that a URL names; nothing without a scheme.
+pub(super) fn at_url(url: &str) -> Option<Destination> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    Destination::new(scheme, authority, Some(path))
+}
+
 /// The places that a server's name may stand for: without a scheme it is https, or http on loopback.
 pub(super) fn named(server: &str) -> Vec<Destination> {
-    let (schemes, rest) = match server.split_once("://") {
-        Some((scheme, rest)) => (vec![scheme], rest),
-        None => (vec!["https", "http"], server),
-    };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let made = schemes.into_iter();
-    made.filter_map(|scheme| Destination::new(scheme, authority, Some(path)))
+    if server.contains("://") {
+        return at_url(server).into_iter().collect();
+    }
+    let made = ["https", "http"].into_iter();
+    made.filter_map(|scheme| at_url(&format!("{scheme}://{server}")))
         .collect()
 }
 
@@ -154,7 +159,8 @@ pub(super) fn for_nothing(account: &AccountName) -> Failure {
         Exit::Config,
         format!("no address is configured to which the token of {account} may go"),
         format!(
-            "add urls = [\"https://HOST\"] below [account.{account}.api] of the daemon's configuration"
+            "add urls = [\"https://HOST\"] below [account.{}.api] of the daemon's configuration",
+            account.toml_key()
         ),
     )
 }

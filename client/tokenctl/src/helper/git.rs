@@ -36,30 +36,38 @@ fn get(caller: &Caller<'_>) -> Result<(), Failure> {
     let Some(to) = asked.destination() else {
         return Ok(());
     };
-    let mut client = caller.connect()?;
-    let account = match caller.account(&mut client, std::slice::from_ref(&to))? {
-        Found::Account(account) => Ok(account),
-        Found::Several(one, other) => Err(several(&one, &other, &to)),
-        Found::NeedsPath(account) => {
+    let found = caller.connect().and_then(|mut client| {
+        let found = caller.account(&mut client, std::slice::from_ref(&to))?;
+        Ok((client, found))
+    });
+    let (mut client, account) = match found {
+        Ok((client, Found::Account(account))) => (client, account),
+        Ok((_, Found::Several(one, other))) => return last(several(&one, &other, &to)),
+        Ok((_, Found::NeedsPath(account))) => {
             output::note(&format!(
                 "the token of {account} is for a part of {to} only, and git does not say which part is meant; \
                  with this it does: git config --global credential.{to}.useHttpPath true"
             ));
             return Ok(());
         }
-        Found::Nothing => return Ok(()),
+        Ok((_, Found::Nothing)) => return Ok(()),
+        // Whoever names an account wants no other credential in its place.
+        Err(failure) if caller.options.account.is_some() => return last(failure),
+        Err(failure) => return Err(failure),
     };
-    let reply = account
-        .and_then(|account| caller.token(&mut client, account))
+    let reply = caller
+        .token(&mut client, account)
         .and_then(|token| asked.reply(&token, caller.options.user.as_deref()));
     match reply {
         Ok(reply) => output::print(&reply),
-        Err(failure) => {
-            // Without it git would ask the next helper, and then a person for a password.
-            output::print(b"quit=1\n")?;
-            Err(failure)
-        }
+        Err(failure) => last(failure),
     }
+}
+
+/// The failure, after which git neither asks the next helper nor a person for a password.
+fn last(failure: Failure) -> Result<(), Failure> {
+    output::print(b"quit=1\n")?;
+    Err(failure)
 }
 
 fn erase(caller: &Caller<'_>) -> Result<(), Failure> {

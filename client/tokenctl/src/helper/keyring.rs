@@ -2,9 +2,11 @@
 //!
 //! Source: keyring's `cli.py` 25.7, pip's `network/auth.py` 23.2 and uv 0.13, read 2026-11-30. Owns what they are told: the token and nothing
 //! else, or the user name on a line before it. Exit code 1 without a word means "nothing here", as with keyring itself.
+//!
+//! A service is ours only as a URL. pip and uv ask for the bare host next, from which nobody can tell whether the token would go in clear.
 
 use super::caller::Caller;
-use super::destination::{Destination, Found, named, several};
+use super::destination::{Destination, Found, at_url, several};
 use crate::failure::{Exit, Failure};
 use crate::{output, token};
 
@@ -18,11 +20,11 @@ pub(super) fn answer(caller: &Caller<'_>) -> Result<(), Failure> {
             "write: tokenctl helper keyring get URL [USER]",
         ));
     };
-    let to = named(service);
+    let to = at_url(service);
     match caller.options.operation.as_str() {
-        "get" => get(caller, &to),
-        "set" => kept(caller, &to, "nothing was stored"),
-        "del" => kept(caller, &to, "nothing was deleted"),
+        "get" => get(caller, to.as_ref()),
+        "set" => kept(caller, to.as_ref(), "nothing was stored"),
+        "del" => kept(caller, to.as_ref(), "nothing was deleted"),
         _ => Err(Failure::usage(
             "keyring has no such operation here",
             "use get, set or del",
@@ -30,11 +32,14 @@ pub(super) fn answer(caller: &Caller<'_>) -> Result<(), Failure> {
     }
 }
 
-fn get(caller: &Caller<'_>, to: &[Destination]) -> Result<(), Failure> {
+fn get(caller: &Caller<'_>, to: Option<&Destination>) -> Result<(), Failure> {
+    let Some(to) = to else {
+        return Err(Failure::silent(Exit::NoCredential));
+    };
     let mut client = caller.connect()?;
-    let account = match (caller.account(&mut client, to)?, to.first()) {
-        (Found::Account(account), _) => account,
-        (Found::Several(one, other), Some(to)) => return Err(several(&one, &other, to)),
+    let account = match caller.account(&mut client, std::slice::from_ref(to))? {
+        Found::Account(account) => account,
+        Found::Several(one, other) => return Err(several(&one, &other, to)),
         _ => return Err(Failure::silent(Exit::NoCredential)),
     };
     let token = caller.token(&mut client, account)?;
@@ -51,9 +56,12 @@ fn get(caller: &Caller<'_>, to: &[Destination]) -> Result<(), Failure> {
 }
 
 /// tokend keeps what belongs to an account, and nothing of others.
-fn kept(caller: &Caller<'_>, to: &[Destination], what: &str) -> Result<(), Failure> {
-    let mut client = caller.connect()?;
-    let (exit, why) = match caller.account(&mut client, to)? {
+fn kept(caller: &Caller<'_>, to: Option<&Destination>, what: &str) -> Result<(), Failure> {
+    let found = match to {
+        Some(to) => caller.account(&mut caller.connect()?, std::slice::from_ref(to))?,
+        None => Found::Nothing,
+    };
+    let (exit, why) = match found {
         Found::Account(account) => (
             Exit::Config,
             format!("{what}: tokend obtains the tokens of {account} itself"),

@@ -173,7 +173,7 @@ fn an_address_without_its_token_ends_git() {
 }
 
 #[test]
-fn an_account_that_cannot_be_looked_at_is_told_and_git_goes_on() {
+fn a_named_account_that_cannot_be_looked_at_ends_git() {
     for (account, code, about) in [
         ("unsaid", 78, "[account.unsaid.api]"),
         ("absent", 77, "no such account for you"),
@@ -181,21 +181,63 @@ fn an_account_that_cannot_be_looked_at_is_told_and_git_goes_on() {
         let ended = git(&daemon(), &["--account", account, "get"], NEW);
         assert_eq!(
             (ended.code, ended.stdout.as_str()),
-            (code, ""),
+            (code, "quit=1\n"),
             "{}",
             ended.stderr
         );
         assert!(ended.stderr.contains(about), "{}", ended.stderr);
     }
-    let socket = ["--socket", "/nonexistent/socket"];
-    let mut command = crate::run::bare_command(&[&["helper", "git", "get"], &socket[..]].concat());
-    let ended = ended(&command.write_stdin(NEW).output().unwrap());
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (69, ""),
-        "{}",
-        ended.stderr
+    // Which addresses are ours is not known without the daemon, so that git goes on unless an account is named.
+    for (named, out) in [(&[][..], ""), (&["--account", "ads"], "quit=1\n")] {
+        let words = ["helper", "git", "get", "--socket", "/nonexistent/socket"];
+        let mut command = crate::run::bare_command(&[&words[..], named].concat());
+        let ended = ended(&command.write_stdin(NEW).output().unwrap());
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (69, out),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+/// The limit is for all that is asked, so also for what tokens are for.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test times whole programs")]
+fn a_helper_ends_within_its_time_limit() {
+    let daemon = FakeDaemon::start(|_, _| Act::Silence);
+    let begun = std::time::Instant::now();
+    let question = "sparse+https://git.example.com/";
+    let cargo = format!(
+        "{{\"v\":1,\"kind\":\"get\",\"operation\":\"read\",\"registry\":{{\"index-url\":\"{question}\"}},\"args\":[\"--timeout\",\"1s\"]}}\n"
     );
+    for (words, input, code) in [
+        (&["git", "--timeout", "1s", "get"][..], NEW, 75),
+        (&["docker", "--timeout", "1s", "get"], "git.example.com", 1),
+        (&["cargo", "--cargo-plugin"], &cargo, 0),
+        (
+            &["terraform", "--timeout", "1s", "get", "git.example.com"],
+            "",
+            75,
+        ),
+        (
+            &[
+                "keyring",
+                "--timeout",
+                "1s",
+                "get",
+                "https://git.example.com",
+            ],
+            "",
+            75,
+        ),
+    ] {
+        let ended = tokenctl_with_input(&daemon, &[&["helper"], words].concat(), input);
+        assert_eq!(ended.code, code, "{words:?} {}", ended.stderr);
+        assert!(!ended.stdout.contains(TOKEN), "{}", ended.stdout);
+    }
+    // Ten seconds each, if the limit were not for that.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(25));
 }
 
 #[test]

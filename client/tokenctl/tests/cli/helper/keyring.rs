@@ -13,15 +13,17 @@ fn keyring(words: &[&str]) -> Ended {
 fn keyring_prints_the_token_or_the_user_before_it() {
     for (words, expected) in [
         (&["get", "https://git.example.com/simple/", "me"][..], ""),
-        (&["get", "git.example.com", "me"], ""),
-        (&["get", "git.example.com"], ""),
-        (&["--mode", "creds", "get", "git.example.com"], "oauth2\n"),
+        (&["get", "https://git.example.com"], ""),
+        (
+            &["--mode", "creds", "get", "https://git.example.com"],
+            "oauth2\n",
+        ),
         (
             &["--mode=creds", "get", "http://127.0.0.1:8080/", "me"],
             "me\n",
         ),
         (
-            &["get", "--mode", "creds", "git.example.com", "a\nb"],
+            &["get", "--mode", "creds", "https://git.example.com", "a\nb"],
             "oauth2\n",
         ),
         (
@@ -31,7 +33,7 @@ fn keyring_prints_the_token_or_the_user_before_it() {
                 "--user",
                 "aws",
                 "get",
-                "git.example.com",
+                "https://git.example.com",
                 "me",
             ],
             "aws\n",
@@ -64,6 +66,9 @@ fn keyring_has_nothing_for_another_address() {
         "https://pypi.org/simple/",
         "http://git.example.com/",
         "pypi.org",
+        // What pip and uv ask for after the URL, of which the scheme may have been http.
+        "git.example.com",
+        "127.0.0.1:8080",
         "user@git.example.com",
         "https://user:secret@git.example.com/",
         "part.example.com",
@@ -90,11 +95,11 @@ fn keyring_says_why_there_is_no_token() {
         assert!(ended.stderr.contains(about), "{}", ended.stderr);
     }
     for (account, code) in [("unsaid", 78), ("absent", 77)] {
-        let words = ["--account", account, "get", "git.example.com"];
+        let words = ["--account", account, "get", "https://git.example.com"];
         let ended = keyring(&words);
         assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{account}");
     }
-    let words = ["helper", "keyring", "get", "git.example.com"];
+    let words = ["helper", "keyring", "get", "https://git.example.com"];
     let mut command = crate::run::bare_command(&words);
     let output = command
         .env("TOKEND_SOCKET", "/nonexistent/socket")
@@ -110,7 +115,11 @@ fn keyring_stores_and_deletes_nothing() {
         ("set", "nothing was stored"),
         ("del", "nothing was deleted"),
     ] {
-        for (service, code) in [("https://git.example.com/", 78), ("https://pypi.org/", 1)] {
+        for (service, code) in [
+            ("https://git.example.com/", 78),
+            ("https://pypi.org/", 1),
+            ("git.example.com", 1),
+        ] {
             let ended = keyring(&[operation, service, "me"]);
             assert_eq!((ended.code, ended.stdout.as_str()), (code, ""));
             assert!(ended.stderr.contains(what), "{}", ended.stderr);
