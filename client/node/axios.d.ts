@@ -8,4 +8,10 @@ export interface Instance {
 }
 
 /** Adds the account's token to the requests of an axios instance; what it returns takes it away again. */
-export declare function attach(instance: Instance, account: string, options?: { client?: Client }): () => void;
+export declare function attach(instance: Instance, account: string, options?: AttachOptions): () => void;
+
+export interface AttachOptions {
+  client?: Client;
+  /** `axios.VERSION`, where this package cannot import axios by itself: it matters behind a proxy. */
+  version?: string;
+}

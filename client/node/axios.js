@@ -2,26 +2,39 @@
 //
 // Owns when a token is added to a request and taken off again. It goes only to addresses of its account, and with no redirect.
 
+import { inspect } from "node:util";
+
 import { isRefusal, mayRefuse, shared } from "./lib/client.js";
 import { WrongUse } from "./lib/errors.js";
 import { DECIDING } from "./lib/link.js";
+import { envProxy } from "./lib/proxies.js";
 
 /** Marks a request that is repeated; it is not repeated again. */
 const AGAIN = "tokendRepeated";
 
 /** Adds the account's token to the requests of an axios instance. If the API refuses it, that is reported, and the request repeated once. */
-export function attach(instance, account, { client = shared() } = {}) {
+export function attach(instance, account, { client = shared(), version } = {}) {
   /** What went out with a request, by its configuration. */
   const sent = new WeakMap();
 
   const add = async (config) => {
-    if ([config.adapter].flat()[0] === "fetch") {
-      throw new WrongUse("the fetch adapter of axios may send the token after a redirect", {
+    if (!isHttpAdapter(config.adapter)) {
+      throw new WrongUse("another adapter of axios than http may send the token after a redirect", {
         code: "wrong-use",
-        advice: "use the http adapter, which is the default, or tokenFetch in place of axios",
+        advice: "use the http adapter (adapter: \"http\"), or tokenFetch in place of axios",
       });
     }
-    const token = await client.tokenFor(account, instance.getUri(config));
+    const url = instance.getUri(config);
+    const token = await client.tokenFor(account, url);
+    if (new URL(url).protocol === "http:") {
+      // It is for loopback, and a proxy would read it.
+      config.proxy = false;
+    } else if ((config.proxy ?? envProxy(url)) && !tunnels(version ?? instance.VERSION ?? (await installed()))) {
+      throw new WrongUse(`axios before 1.18 shows the token of ${account} to the proxy, and nothing was sent`, {
+        code: "wrong-use",
+        advice: "install axios 1.18 or later; if it is, say so: attach(instance, account, { version: axios.VERSION })",
+      });
+    }
     const [name, value] = token.header();
     const before = config.headers.get(name) ?? undefined;
     config.headers.set(name, name === "Cookie" && before !== undefined ? `${before}; ${value}` : value);
@@ -42,6 +55,7 @@ export function attach(instance, account, { client = shared() } = {}) {
     const config = response?.config;
     const went = config === undefined ? undefined : sent.get(config);
     hide(response);
+    hideIn(response?.data);
     if (went === undefined) return undefined;
     sent.delete(config);
     remove(config, went.name, went.before);
@@ -85,6 +99,39 @@ function hide(holder) {
   if (holder?.request !== undefined) {
     Object.defineProperty(holder, "request", { value: holder.request, enumerable: false, configurable: true, writable: true });
   }
+}
+
+/** A stream that is the answer leads to the message too. It is read as before, and printed as what it is. */
+function hideIn(data) {
+  if (typeof data?.pipe !== "function") return;
+  for (const name of [inspect.custom, "toJSON"]) {
+    Object.defineProperty(data, name, { value: () => "[stream]", enumerable: false, configurable: true, writable: true });
+  }
+}
+
+/** Whether axios takes its http adapter: the first that there is here. A function may be any other. */
+function isHttpAdapter(adapter) {
+  for (const name of [adapter].flat()) {
+    if (name === "xhr" && typeof XMLHttpRequest === "undefined") continue;
+    return name === "http";
+  }
+  return false;
+}
+
+/** The version of axios beside this package. */
+async function installed() {
+  try {
+    return (await import("axios")).default.VERSION;
+  } catch {
+    // Who has it elsewhere says which it is.
+    return undefined;
+  }
+}
+
+/** Whether this version of axios makes a tunnel for https, in which the proxy reads nothing. */
+function tunnels(version) {
+  const [major, minor] = String(version).split(".").map(Number);
+  return major > 1 || (major === 1 && minor >= 18);
 }
 
 function text(response) {

@@ -3,7 +3,9 @@
 // Owns when a token is added to a request. It goes only to addresses of its account, and with no redirect.
 
 import { isRefusal, mayRefuse, shared } from "./client.js";
+import { WrongUse } from "./errors.js";
 import { DECIDING } from "./link.js";
+import { envProxy, fetchUsesThem } from "./proxies.js";
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const CREDENTIALS = ["authorization", "cookie", "proxy-authorization"];
@@ -25,6 +27,12 @@ export function tokenFetch(account, { client = shared(), fetch = globalThis.fetc
 
     signal?.throwIfAborted();
     const token = await client.tokenFor(account, url);
+    if (url.startsWith("http:") && fetchUsesThem() && envProxy(url)) {
+      throw new WrongUse(`the token of ${account} would pass a proxy in clear, and was not sent: the address is plain http`, {
+        code: "wrong-use",
+        advice: "add the host to the variable NO_PROXY",
+      });
+    }
     let response = await send(token);
     if (isToBeRead(client, account, response) && (await isRefusal(client, account, response.status, await beginning(response)))) {
       const newer = await client.reject(account, token);

@@ -11,6 +11,8 @@ import { Token } from "./token.js";
 
 /** How long, in seconds, an answer may take that needs no attempt. */
 const ANSWER = 10;
+/** The longest time, in milliseconds, that a timer can have: a longer one would end at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** How much longer than the daemon the client waits for an answer that may take an attempt: the daemon's own answer says more. */
 const GRACE = 2;
 /** Something comes at least every 15 seconds on a stream; after three times that it is given up. */
@@ -125,7 +127,7 @@ export class Link {
     return new Promise((resolve, reject) => {
       let connected = false;
       const sent = request({ socketPath, method, path, headers, agent: false, signal });
-      const timer = setTimeout(() => sent.destroy(late(limit)), limit * 1000);
+      const timer = setTimeout(() => sent.destroy(late(limit)), Math.min(limit * 1000, LONGEST_TIMER));
       if (background) timer.unref();
       const done = () => {
         clearTimeout(timer);

@@ -157,8 +157,69 @@ test("axios: what is attached can be taken off, and its fetch adapter is refused
   const answer = await instance.get(`${api.url}/v1/me`);
   assert.deepEqual(answer.data, { me: 1 });
   assert.ok(!inspect(answer, { depth: 9 }).includes("secret-"));
-  await assert.rejects(instance.get(`${api.url}/v1/me`, { adapter: "fetch" }), tokend.WrongUse);
+  for (const adapter of ["fetch", ["xhr", "fetch"], ["fetch", "http"], axios.getAdapter("fetch"), async () => ({})]) {
+    await assert.rejects(instance.get(`${api.url}/v1/me`, { adapter }), tokend.WrongUse);
+  }
+  const stream = await instance.get(`${api.url}/v1/me`, { responseType: "stream", decompress: false });
+  assert.ok(!inspect(stream, { depth: 9 }).includes("secret-"));
+  assert.ok(!JSON.stringify({ data: stream.data }).includes("secret-"));
+  assert.equal(Buffer.concat(await stream.data.toArray()).toString(), '{"me":1}');
   detach();
   await assert.rejects(instance.get(`${api.url}/v1/me`));
-  assert.deepEqual(api.seen.map((one) => one.presented), ["Bearer secret-1", undefined]);
+  assert.deepEqual(api.seen.map((one) => one.presented), ["Bearer secret-1", "Bearer secret-1", undefined]);
+});
+
+/** Runs with these variables, and with no other proxies. */
+async function within(variables, run) {
+  const before = { ...process.env };
+  for (const name of Object.keys(process.env)) if (/_proxy$/i.test(name)) delete process.env[name];
+  Object.assign(process.env, variables);
+  try {
+    return await run();
+  } finally {
+    for (const name of Object.keys(variables)) delete process.env[name];
+    Object.assign(process.env, before);
+  }
+}
+
+test("a token that goes to plain http passes no proxy", async () => {
+  const instance = axios.create({ proxy: { protocol: "http", host: "127.0.0.1", port: new URL(other.url).port } });
+  attach(instance, "ads", { client });
+  await within({ http_proxy: other.url }, async () => {
+    assert.equal((await instance.get(`${api.url}/v1/me`)).status, 200);
+    const plain = axios.create();
+    attach(plain, "ads", { client });
+    assert.equal((await plain.get(`${api.url}/v1/me`)).status, 200);
+    assert.equal((await tokend.tokenFetch("ads", { client })(`${api.url}/v1/me`)).status, 200);
+    await within({ http_proxy: other.url, NODE_USE_ENV_PROXY: "1" }, () =>
+      assert.rejects(tokend.tokenFetch("ads", { client })(`${api.url}/v1/me`), tokend.WrongUse));
+    await within({ http_proxy: other.url, NODE_USE_ENV_PROXY: "1", no_proxy: "127.0.0.1" }, () =>
+      tokend.tokenFetch("ads", { client, fetch: async () => new Response("") })(`${api.url}/v1/me`));
+  });
+  assert.deepEqual([api.seen.length, other.seen], [3, []]);
+});
+
+test("axios: a version that makes no tunnel gets no token behind a proxy", async () => {
+  daemon.urls = ["https://api.example.com/"];
+  const ask = (version, config) => {
+    const instance = axios.create({ adapter: "http", ...config });
+    attach(instance, "ads", { client, version });
+    return instance.get("https://api.example.com/", { timeout: 5000 });
+  };
+  const tunnels = [];
+  other.server.on("connect", (request, socket) => {
+    tunnels.push(request.url);
+    socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+  });
+  const isRefused = (error) => error instanceof tokend.WrongUse && error.message.includes("before 1.18");
+  await within({ https_proxy: other.url }, async () => {
+    for (const version of ["1.16.0", "0.30.2", "1.17.9"]) await assert.rejects(ask(version), isRefused);
+    assert.deepEqual(tunnels, []);
+    // Others make a tunnel, which this proxy refuses.
+    for (const version of ["1.18.0", "2.0.0"]) await assert.rejects(ask(version), (error) => !isRefused(error));
+    assert.deepEqual(tunnels, ["api.example.com:443", "api.example.com:443"]);
+  });
+  const proxy = { protocol: "http", host: "127.0.0.1", port: new URL(other.url).port };
+  await within({}, () => assert.rejects(ask("1.16.0", { proxy }), isRefused));
+  assert.deepEqual(other.seen, []);
 });
