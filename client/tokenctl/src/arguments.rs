@@ -166,7 +166,6 @@ fn named(words: &[OsString]) -> Option<String> {
 }
 
 /// Reads the command line.
-#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
     let words: Vec<OsString> = words.into_iter().collect();
     if let Some((socket, keep)) = Keep::read(&words) {
@@ -182,10 +181,22 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         });
     }
     let words = helper::spelled_out(words);
-    let matches = match grammar().try_get_matches_from(&words) {
+    if let Some((socket, options)) = get::read_plain(&words) {
+        return Ok(Arguments {
+            socket,
+            command: Command::Get(options),
+        });
+    }
+    read(&words)
+}
+
+/// The same by clap.
+#[expect(clippy::too_many_lines, reason = "one arm for each command")]
+fn read(words: &[OsString]) -> Result<Arguments, Failure> {
+    let matches = match grammar().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => {
-            let help = usage_error::help_or_error(&error, named(&words).as_deref())?;
+            let help = usage_error::help_or_error(&error, named(words).as_deref())?;
             return Ok(Arguments {
                 socket: None,
                 command: Command::Help(help),
@@ -421,5 +432,43 @@ fn kind(matches: &ArgMatches) -> Kind {
         (true, _) => Kind::RefreshToken,
         (_, true) => Kind::ClientSecret,
         _ => Kind::Password,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_get_is_read_as_clap_reads_it() {
+        let of = |words: &[&str]| -> Vec<OsString> {
+            let words = ["tokenctl"].iter().chain(words);
+            words.map(OsString::from).collect()
+        };
+        let plain: [&[&str]; 4] = [
+            &["get", "ads"],
+            &["get", "get"],
+            &["--socket", "/run/s", "get", "a.b-c_1"],
+            &["--socket", "get", "get", "ads"],
+        ];
+        for words in plain.map(of) {
+            assert!(get::read_plain(&words).is_some(), "{words:?}");
+            let [quick, by_clap] = [parse(words.clone()), read(&words)].map(Result::unwrap);
+            assert_eq!(format!("{quick:?}"), format!("{by_clap:?}"), "{words:?}");
+        }
+        let others: [&[&str]; 9] = [
+            &["get"],
+            &["get", "ads", "crm"],
+            &["get", "--help"],
+            &["get", "-h"],
+            &["get", "no account"],
+            &["get", ""],
+            &["--socket", "", "get", "ads"],
+            &["--socket", "--socket", "get", "ads"],
+            &["--socket=/run/s", "get", "ads"],
+        ];
+        for words in others.map(of) {
+            assert!(get::read_plain(&words).is_none(), "{words:?}");
+        }
     }
 }
