@@ -4,6 +4,7 @@
 //! when the account needs a login it fails, says so, and sends nothing. Every server refuses all tokens but the newest.
 
 mod cases;
+mod clouds;
 mod elsewhere;
 mod helpers;
 mod packages;
@@ -272,6 +273,7 @@ fn every_consumer_is_run() {
     names.retain(|name| !name.starts_with("systemd"));
     let run = [
         &cases::NAMES[..],
+        &clouds::NAMES,
         &helpers::NAMES,
         &packages::NAMES,
         &sinks::NAMES,
