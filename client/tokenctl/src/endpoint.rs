@@ -200,7 +200,7 @@ impl Served {
             let user = connection
                 .local_addr()
                 .ok()
-                .and_then(|near| caller::of(near, far));
+                .and_then(|near| caller::of(&connection, near, far));
             self.welcome(connection, user);
         }
     }

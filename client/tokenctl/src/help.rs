@@ -113,7 +113,8 @@ process beside the command is killed, the next `exec --file` removes them first.
 
 With --as the command's SDK of a cloud asks an endpoint that is there for it alone while it runs,
 and gets the newest token each time; see `tokenctl endpoint --help` for the kinds and for --for.
-NO_PROXY gets the endpoint's address too. For external-account, GOOGLE_APPLICATION_CREDENTIALS
+NO_PROXY gets the endpoint's address too, and variables that the SDK would prefer to the endpoint,
+such as AZURE_CLIENT_SECRET, are taken out. For external-account, GOOGLE_APPLICATION_CREDENTIALS
 names the configuration that gcloud made.
 
 Examples:

@@ -3,6 +3,8 @@
 //! Source: cloud.google.com/compute/docs/metadata and google-auth 2.63 (`compute_engine/_metadata.py`) for what is asked, and which answers
 //! are tried again: 408, 429, 500 and 503. The protocol has no secret: who asks is proved by the kernel alone.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tokend_client::Token;
 
@@ -12,7 +14,7 @@ use crate::{output, token};
 
 /// The SDK renews a token that ends within 3 min 45 s.
 pub(super) const MARGIN: u64 = 225;
-const ROOT: &str = "/computeMetadata/v1/";
+const ROOT: &str = "/computeMetadata/v1";
 /// The one service account, and the name by which the SDKs ask for it before they know another.
 const NAME: &str = "default";
 const FLAVOR: &str = "Metadata-Flavor: Google";
@@ -38,25 +40,31 @@ pub(super) fn read(request: &Request, scopes: &[String]) -> Asked {
     if request.method != "GET" {
         return known(405, "only GET is served here");
     }
-    let path = match request.path.strip_prefix(ROOT) {
+    // Some ask for a directory with a slash behind it, others without.
+    let path = match request.path.trim_end_matches('/').strip_prefix(ROOT) {
         None if request.path == "/" => return known(200, "computeMetadata/"),
         None => return known(404, "nothing is served at this address"),
         Some(path) => path,
     };
+    let recursive = request.parameter("recursive");
+    let is_recursive = recursive.is_some_and(|it| it.eq_ignore_ascii_case("true"));
+    let account = record(scopes);
     match path {
-        "" => return known(200, "instance/"),
-        "instance/" => return known(200, "service-accounts/"),
-        "instance/service-accounts/" => return known(200, "default/"),
-        _ => {}
-    }
-    let own = path.strip_prefix("instance/service-accounts/");
-    match own.and_then(|it| it.strip_prefix(NAME)) {
-        Some("/") if request.parameter("recursive") == Some("true") => Asked::Known(record(scopes)),
-        Some("/") => known(200, "aliases\nemail\nscopes\ntoken"),
-        Some("/email" | "/aliases") => known(200, NAME),
-        Some("/scopes") => known(200, &scopes.join("\n")),
-        Some("/token") => asked_for(request),
-        Some("/identity") => known(404, "there is no identity token here, only access tokens"),
+        "" => known(200, "instance/"),
+        "/instance" => known(200, "service-accounts/"),
+        "/instance/service-accounts" if is_recursive => {
+            Asked::Known(json(&BTreeMap::from([(NAME, account)])))
+        }
+        "/instance/service-accounts" => known(200, "default/"),
+        "/instance/service-accounts/default" if is_recursive => Asked::Known(json(&account)),
+        "/instance/service-accounts/default" => known(200, "aliases\nemail\nscopes\ntoken"),
+        "/instance/service-accounts/default/email"
+        | "/instance/service-accounts/default/aliases" => known(200, NAME),
+        "/instance/service-accounts/default/scopes" => known(200, &scopes.join("\n")),
+        "/instance/service-accounts/default/token" => asked_for(request),
+        "/instance/service-accounts/default/identity" => {
+            known(404, "there is no identity token here, only access tokens")
+        }
         // Such as the project, which is nobody's business here.
         _ => known(404, "nothing is served at this address"),
     }
@@ -71,23 +79,25 @@ fn asked_for(request: &Request) -> Asked {
     Asked::Token(scopes.collect())
 }
 
-fn record(scopes: &[String]) -> Answer {
-    #[derive(Serialize)]
-    struct Body<'t> {
-        aliases: [&'static str; 1],
-        email: &'static str,
-        scopes: &'t [String],
-    }
-    let body = output::json_line(&Body {
+/// The service account, as SDKs read it.
+#[derive(Serialize)]
+struct Record<'t> {
+    aliases: [&'static str; 1],
+    email: &'static str,
+    scopes: &'t [String],
+}
+
+fn record(scopes: &[String]) -> Record<'_> {
+    Record {
         aliases: [NAME],
         email: NAME,
         scopes,
-    });
-    flavored(Answer::new(
-        200,
-        "application/json",
-        body.unwrap_or_default(),
-    ))
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Answer {
+    let body = output::json_line(value).unwrap_or_default();
+    flavored(Answer::new(200, "application/json", body))
 }
 
 /// The token.
@@ -139,6 +149,25 @@ mod tests {
     #[test]
     fn what_sdks_ask_is_answered() {
         let account = "/computeMetadata/v1/instance/service-accounts/default";
+        // gcp-metadata of Node looks here for whether there is a server.
+        let instance = Err((200, "service-accounts/\n".to_owned()));
+        for slash in ["", "/"] {
+            assert_eq!(
+                asked(&format!("/computeMetadata/v1/instance{slash}")),
+                instance
+            );
+            assert_eq!(
+                asked(&format!("/computeMetadata/v1{slash}")).unwrap_err().0,
+                200
+            );
+        }
+        let all = "/computeMetadata/v1/instance/service-accounts/?recursive=True";
+        assert!(
+            asked(all)
+                .unwrap_err()
+                .1
+                .starts_with("{\"default\":{\"aliases\"")
+        );
         assert_eq!(asked("/"), Err((200, "computeMetadata/\n".to_owned())));
         let record = asked(&format!("{account}/?recursive=true")).unwrap_err();
         assert_eq!(
@@ -154,6 +183,7 @@ mod tests {
         assert_eq!(both, Ok(vec!["a".to_owned(), "https://b".to_owned()]));
         for absent in [
             "/latest/meta-data/".to_owned(),
+            "/computeMetadata/v1beta1/instance".to_owned(),
             "/computeMetadata/v1/project/project-id".to_owned(),
             "/computeMetadata/v1/universe/universe-domain".to_owned(),
             "/computeMetadata/v1/instance/service-accounts/other/token".to_owned(),

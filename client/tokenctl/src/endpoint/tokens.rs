@@ -59,9 +59,9 @@ impl Source {
         let longer = demand.clone().min_validity(self.margin).timeout(PATIENCE);
         match client.get(&longer) {
             Err(ClientError::Fault(fault)) if may_be_had_shorter(fault.code) => {
-                Ok(client.get(&demand.timeout(AT_HAND))?)
+                Ok(client.get(&demand.timeout(AT_HAND)).map_err(told_to_sdks)?)
             }
-            got => Ok(got?),
+            got => Ok(got.map_err(told_to_sdks)?),
         }
     }
 
@@ -107,6 +107,18 @@ impl Source {
             ),
             format!("if it is, say so with --for {named}"),
         )
+    }
+}
+
+/// Without advice about options that a program with an SDK does not have.
+fn told_to_sdks(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Fault(fault)
+            if matches!(fault.code, FaultCode::Timeout | FaultCode::Paced) =>
+        {
+            ClientError::Fault(fault.advise("ask again later: an attempt that has begun continues"))
+        }
+        error => error,
     }
 }
 

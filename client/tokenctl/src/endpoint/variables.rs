@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, open};
 use zeroize::Zeroizing;
 
 use super::secret::Secret;
@@ -25,16 +26,28 @@ pub(super) const CREDENTIALS: &str = "credentials.json";
 /// With a proxy for HTTP in its environment, an SDK would send the request for a token there, the secret with it.
 pub(crate) const WITHOUT_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// What makes an SDK ask somewhere else, or in another protocol.
+/// What makes an SDK ask somewhere else, or in another protocol, or not at all. Each is one that an SDK prefers to the endpoint.
 pub(crate) fn in_the_way(kind: EndpointKind) -> &'static [&'static str] {
     match kind {
         EndpointKind::Azure => &[
+            "AZURE_CLIENT_CERTIFICATE_PATH",
+            "AZURE_CLIENT_ID",
+            "AZURE_CLIENT_SECRET",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AZURE_PASSWORD",
+            "AZURE_TOKEN_CREDENTIALS",
+            "AZURE_USERNAME",
             "IDENTITY_SERVER_THUMBPRINT",
             "IMDS_ENDPOINT",
             "MSI_ENDPOINT",
             "MSI_SECRET",
         ],
-        EndpointKind::Gce => &["GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_MTLS_MODE"],
+        EndpointKind::Gce => &[
+            "GCE_METADATA_MTLS_MODE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "METADATA_SERVER_DETECTION",
+            "NO_GCE_CHECK",
+        ],
         EndpointKind::ExternalAccount => &[],
     }
 }
@@ -121,13 +134,27 @@ pub(crate) fn check_configuration(own: &Path) -> Result<(), Failure> {
 fn read(own: &Path) -> Result<Vec<u8>, Failure> {
     /// The longest one, in bytes.
     const LONGEST: u64 = 64 * 1024;
-    let mut bytes = Vec::new();
-    let read = File::open(own).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
-    read.map(|_| bytes).map_err(|error| {
+    let wrong = |why: &str| {
         let path = words::plain(&own.display().to_string());
-        let what = format!("{path} cannot be read: {error}");
-        Failure::new(Exit::Io, what, "check the path and its permissions")
-    })
+        Failure::new(
+            Exit::Config,
+            format!("{path} {why}"),
+            "name a file that you can read; a unit reads none in a home: put it into /etc/tokend, for its user",
+        )
+    };
+    // It is read twice, and a pipe only once; to open one may even wait.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = open(own, flags, Mode::empty()).map(File::from);
+    let file = opened.map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    if !file.metadata().is_ok_and(|it| it.is_file()) {
+        return Err(wrong("is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    match file.take(LONGEST + 1).read_to_end(&mut bytes) {
+        Err(error) => Err(wrong(&format!("cannot be read: {error}"))),
+        Ok(count) if count as u64 > LONGEST => Err(wrong("is longer than 64 KiB")),
+        Ok(_) => Ok(bytes),
+    }
 }
 
 #[cfg(test)]

@@ -70,16 +70,26 @@ pub(super) fn prepare(
         command.env_remove(name);
     }
     for (name, value) in said.lines().filter_map(|line| line.split_once('=')) {
-        // What the command has to reach without a proxy stays so.
-        match env::var(name)
-            .ok()
-            .filter(|it| WITHOUT_PROXY.contains(&name) && !it.is_empty())
-        {
-            Some(before) => command.env(name, format!("{before},{value}")),
-            None => command.env(name, value),
+        match WITHOUT_PROXY.contains(&name) {
+            true => command.env(name, without_proxy(name, value)),
+            false => command.env(name, value),
         };
     }
     Ok(())
+}
+
+/// The hosts that are reached without a proxy: what was so before, and the endpoint's. Programs read one of the two names first, and the
+/// other only if that is not set.
+fn without_proxy(name: &str, address: &str) -> String {
+    let set = |name: &str| env::var(name).ok().filter(|it| !it.trim().is_empty());
+    let mut others = WITHOUT_PROXY.iter().filter(|it| **it != name);
+    let before = set(name).or_else(|| others.find_map(|it| set(it)));
+    match before.as_deref().map(str::trim) {
+        // Alone it stands for all hosts, and beside others for none.
+        Some("*") => "*".to_owned(),
+        Some(before) => format!("{before},{address}"),
+        None => address.to_owned(),
+    }
 }
 
 /// Starts the server, and returns the lines that it says: the variables by which it is found.

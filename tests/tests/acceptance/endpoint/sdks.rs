@@ -184,3 +184,50 @@ fn an_external_account_exchanges_the_token_and_leaves_nothing_behind() {
     let is_empty = || (fs::read_dir(runtime.path()).unwrap().count() == 0).then_some(());
     wait_for("its file to go", PATIENCE, is_empty).unwrap();
 }
+
+/// A name that is not set is read as the other one; alone, `*` is all hosts.
+#[test]
+fn what_was_reached_without_a_proxy_stays_so_and_what_an_sdk_prefers_is_taken_out() {
+    let (stage, _daemon) = stage();
+    let said = |kind: &str, set: &[(&str, &str)]| {
+        let output = Command::new(&stage.site.binaries().tokenctl)
+            .arg("--socket")
+            .arg(stage.site.socket())
+            .args(["exec", "--as", kind, "it", "--", "env"])
+            .env_clear()
+            .envs(set.iter().copied())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let both = |value: &str| format!("NO_PROXY={value}\n|no_proxy={value}\n");
+    for (set, value) in [
+        (&[("NO_PROXY", ".internal")][..], ".internal,127.0.0.1"),
+        (
+            &[("no_proxy", ".internal"), ("NO_PROXY", "")],
+            ".internal,127.0.0.1",
+        ),
+        (&[("NO_PROXY", "*")], "*"),
+        (&[], "127.0.0.1"),
+    ] {
+        let environment = said("gce", set);
+        let is_both = both(value).split('|').all(|it| environment.contains(it));
+        assert!(is_both, "{set:?} {value}: {environment}");
+    }
+    let preferred = [
+        ("AZURE_CLIENT_SECRET", "azure"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "azure"),
+        ("AZURE_TOKEN_CREDENTIALS", "azure"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "gce"),
+        ("NO_GCE_CHECK", "gce"),
+    ];
+    for (name, kind) in preferred {
+        assert!(!said(kind, &[(name, "x")]).contains(name), "{name}");
+    }
+    // Another cloud's are not in the way.
+    assert!(
+        said("azure", &[("GOOGLE_APPLICATION_CREDENTIALS", "x")])
+            .contains("GOOGLE_APPLICATION_CREDENTIALS=x")
+    );
+}
