@@ -5,6 +5,7 @@ mod failures;
 mod sdks;
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -43,8 +44,27 @@ fn stage() -> (Stage, Daemon) {
     (stage, daemon)
 }
 
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("consumers/sdk.py")
+/// The command with this SDK; `node` before its words means that for Node.
+fn program(words: &[&str]) -> Vec<OsString> {
+    let script = |name| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("consumers")
+            .join(name)
+    };
+    let (mut command, words): (Vec<OsString>, _) = match words {
+        // It finds its packages beside itself.
+        ["node", words @ ..] => {
+            let folder = installed("sdks-node", "").unwrap();
+            fs::copy(script("sdk.js"), folder.join("sdk.js")).unwrap();
+            (vec!["node".into(), folder.join("sdk.js").into()], words)
+        }
+        words => {
+            let python = installed("sdks", "venv/bin/python").unwrap();
+            (vec![python.into(), script("sdk.py").into()], words)
+        }
+    };
+    command.extend(words.iter().map(OsString::from));
+    command
 }
 
 /// A command that is told on its standard input what to do, and answers a line each time.
@@ -72,9 +92,7 @@ impl Talk {
             .args(["exec", "--as", kind])
             .args(purpose.iter().flat_map(|it| ["--for", it]))
             .args(["it", "--"])
-            .arg(installed("sdks", "venv/bin/python").unwrap())
-            .arg(script())
-            .args(words)
+            .args(program(words))
             // Of nobody's own configuration of gcloud.
             .env("HOME", stage.site.path())
             .envs(environment.iter().copied())
@@ -127,9 +145,11 @@ impl Talk {
     }
 }
 
-const SDKS: [(&str, &str, &[&str]); 2] = [
+const SDKS: [(&str, &str, &[&str]); 4] = [
     ("azure", RESOURCE, &["azure", RESOURCE]),
+    ("azure", RESOURCE, &["node", "azure", RESOURCE]),
     ("gce", SCOPE, &["google", SCOPE]),
+    ("gce", SCOPE, &["node", "google", SCOPE]),
 ];
 
 /// One request to an endpoint, and its answer.

@@ -22,6 +22,9 @@ fn an_sdk_gets_the_token_the_next_one_and_after_a_refusal_a_new_one() {
         // The protocol has no word for a refusal: somebody has to report it.
         stage.sim.end_access("it");
         stage.reject("it", &first).line().unwrap();
+        sdk.end();
+        // Some keep a token for the whole process.
+        let mut sdk = Talk::sdk(&stage, kind, Some(purpose), words, &[]);
         let (second, _) = sdk.token("anew");
         assert_ne!(second, first);
         assert!(stage.accepted(Api::JwtApi, &second));
