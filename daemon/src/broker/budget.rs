@@ -6,6 +6,7 @@
 //! user, nor a request of the same user that a held token answers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +25,11 @@ pub(crate) const DEAR: u64 = 8;
 
 /// The requests of users that brought no token. A thousand of them are paid off in a second.
 #[derive(Debug, Default)]
-pub(crate) struct RequestBudgets(Mutex<HashMap<u32, Spent>>);
+pub(crate) struct RequestBudgets {
+    users: Mutex<HashMap<u32, Spent>>,
+    /// When the last of them will have paid everything off, in milliseconds since boot.
+    last_paid_ms: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Spent {
@@ -62,16 +67,21 @@ pub(crate) fn cost_of_answer(response: &Response) -> u64 {
 }
 
 impl RequestBudgets {
+    /// Whether any user has to wait at this time. A look at one number: it is on the way of every request.
+    pub(crate) fn are_owed(&self, now_ms: u64) -> bool {
+        self.last_paid_ms.load(Ordering::Relaxed) > now_ms.saturating_add(BURST_MS)
+    }
+
     /// How long a user has to wait before the next request that brings no token. `None` if not at all.
     pub(crate) fn owed(&self, now_ms: u64, uid: u32) -> Option<Duration> {
-        let users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         let owed = users.get(&uid)?.paid_ms.checked_sub(now_ms + BURST_MS)?;
         (owed > 0).then(|| Duration::from_millis(owed))
     }
 
     /// Adds a user's requests that brought no token. `None` if the user need not wait.
     pub(crate) fn spend(&self, now_ms: u64, uid: u32, cost: u64) -> Option<Wait> {
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if users.len() >= MOST && !users.contains_key(&uid) {
             users.retain(|_, spent| spent.paid_ms > now_ms);
             if users.len() >= MOST {
@@ -88,6 +98,8 @@ impl RequestBudgets {
         let free_ms = now_ms.saturating_add(BURST_MS);
         let paid_ms = spent.paid_ms.max(now_ms).saturating_add(cost);
         spent.paid_ms = paid_ms.min(free_ms.saturating_add(LONGEST_MS));
+        self.last_paid_ms
+            .fetch_max(spent.paid_ms, Ordering::Relaxed);
         let length = spent
             .paid_ms
             .checked_sub(free_ms)
@@ -137,6 +149,7 @@ mod tests {
         assert_eq!(budgets.spend(5, 2, 1), None, "another user");
         assert_eq!(budgets.owed(5, 1), Some(Duration::from_millis(9)));
         assert_eq!(budgets.owed(14, 1), None, "it is paid off");
+        assert_eq!((budgets.are_owed(5), budgets.are_owed(14)), (true, false));
         assert_eq!(budgets.owed(5, 2), None);
         assert_eq!(budgets.owed(5, 3), None, "it never asked");
         assert_eq!(budgets.spend(1005, 1, 900), None, "a second later");
@@ -160,6 +173,6 @@ mod tests {
         }
         assert!(budgets.spend(0, 9_999, 1).is_some());
         assert_eq!(budgets.spend(1, 9_999, 1), None);
-        assert_eq!(budgets.0.lock().unwrap().len(), 1);
+        assert_eq!(budgets.users.lock().unwrap().len(), 1);
     }
 }

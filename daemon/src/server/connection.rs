@@ -291,8 +291,8 @@ where
             Admission::Refused(refused) => Err(refused),
             Admission::Admitted(admitted) => Ok(admitted),
         };
-        if !(decided.as_ref()).is_ok_and(|it| self.requests.is_at_hand(it, &request)) && self.owes()
-        {
+        let is_at_hand = |it| self.requests.is_at_hand(it, &request);
+        if self.may_owe(began) && !decided.as_ref().is_ok_and(is_at_hand) && self.owes() {
             self.asked = Some((id, request));
             return Ok(Some(Taken::Rest));
         }

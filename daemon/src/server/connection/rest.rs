@@ -50,6 +50,12 @@ where
         Err(Ended::Closed)
     }
 
+    /// Whether there is a reason to look at what the user owes. Most of the time nobody owes anything.
+    pub(super) fn may_owe(&self, now: Duration) -> bool {
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        !self.has_paid && self.requests.budgets.are_owed(now_ms)
+    }
+
     /// Whether a connection's first request that is not for a held token has to wait for what its user asked for in vain on other ones.
     pub(super) fn owes(&mut self) -> bool {
         let now_ms = self.requests.clock.boot_ms();
