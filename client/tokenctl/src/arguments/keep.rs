@@ -36,12 +36,7 @@ impl Keep {
 
     /// The socket, and what is kept, if these words, with the name of the program, say it.
     pub(super) fn read(words: &[OsString]) -> Option<(PathBuf, Self)> {
-        let (socket, words) = match words {
-            [_, option, socket, name, words @ ..] if option == SOCKET && name == KEEP => {
-                (socket, words)
-            }
-            _ => return None,
-        };
+        let (socket, words) = between_processes(words, KEEP)?;
         let first = words.first().and_then(|word| word.to_str());
         let shortest = first.and_then(|word| word.strip_prefix(MIN_VALIDITY));
         let (min_validity, words) = match shortest {
@@ -59,6 +54,19 @@ impl Keep {
             min_validity,
         };
         (!keep.accounts.is_empty()).then(|| (socket.into(), keep))
+    }
+}
+
+/// The socket and the words behind this command's name, if a process of tokenctl started this one for it.
+pub(super) fn between_processes<'w>(
+    words: &'w [OsString],
+    command: &str,
+) -> Option<(&'w OsString, &'w [OsString])> {
+    match words {
+        [_, option, socket, name, words @ ..] if option == SOCKET && name == command => {
+            Some((socket, words))
+        }
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use tokend_client::AccountName;
 
 use super::endpoint::EndpointKind;
+use super::keep::between_processes;
 
 /// An endpoint beside a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,6 @@ pub(crate) struct Serve {
 
 /// The name of the command.
 const SERVE: &str = "serve-endpoint";
-const SOCKET: &str = "--socket";
 const CREDENTIALS: &str = "--credentials";
 
 impl Serve {
@@ -42,13 +42,9 @@ impl Serve {
 
     /// The socket, and what is served, if these words, with the name of the program, say it.
     pub(super) fn read(words: &[OsString]) -> Option<(PathBuf, Self)> {
-        let (socket, kind, account, words) = match words {
-            [_, option, socket, name, kind, account, words @ ..]
-                if option == SOCKET && name == SERVE =>
-            {
-                (socket, kind, account, words)
-            }
-            _ => return None,
+        let (socket, words) = between_processes(words, SERVE)?;
+        let [kind, account, words @ ..] = words else {
+            return None;
         };
         let (credentials, words) = match words {
             [option, file, directory, words @ ..] if option == CREDENTIALS => {
@@ -85,7 +81,7 @@ mod tests {
             serve(&["a", "--for"], None),
             serve(&["a"], files),
         ] {
-            let mut words: Vec<OsString> = vec!["tokenctl".into(), SOCKET.into(), "/s".into()];
+            let mut words: Vec<OsString> = vec!["tokenctl".into(), "--socket".into(), "/s".into()];
             words.extend(made.words());
             assert_eq!(Serve::read(&words), Some((PathBuf::from("/s"), made)));
             words.push("more".into());

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use rustix::process::getpid;
 use tokend_client::SocketPath;
 use zeroize::Zeroizing;
 
 use super::apart;
 use super::runtime::{Runtime, TokenDirectory};
-use super::start::Beside;
+use super::start::{Beside, demand_init};
 use crate::arguments::{EndpointKind, Exec, Serve};
 use crate::clock;
 use crate::endpoint::{Own, WITHOUT_PROXY, check_configuration, in_the_way};
@@ -101,13 +100,7 @@ fn start(socket: &Path, serve: &Serve) -> Result<Zeroizing<String>, Failure> {
             "see the line above if there is one; /proc must be mounted",
         )
     };
-    if getpid().is_init() {
-        return Err(Failure::new(
-            Exit::Config,
-            "--as cannot be used by the first process of a container or of the system",
-            "start it below an init, as `docker run --init` does",
-        ));
-    }
+    demand_init("--as", "")?;
     let read = |conversation: &UnixStream| {
         let mut said = Zeroizing::new(String::with_capacity(LONGEST));
         conversation

@@ -39,14 +39,7 @@ pub(crate) struct Updater {
 impl Updater {
     /// Starts it.
     pub(crate) fn start(runtime: &Runtime, socket: &Path, options: &Exec) -> Result<Self, Failure> {
-        // It would be a child of the command after all, and the kernel would end it together with the command, before it removes the files.
-        if getpid().is_init() {
-            return Err(Failure::new(
-                Exit::Config,
-                "--file cannot be used by the first process of a container or of the system",
-                "start it below an init, as `docker run --init` does; or use --fd",
-            ));
-        }
+        demand_init("--file", "; or use --fd")?;
         let mut accounts = Vec::new();
         for (account, _) in &options.tokens {
             // An account may have two variables, and has one file.
@@ -108,6 +101,19 @@ impl Drop for Updater {
         if let Some(directory) = self.directory.take() {
             directory.remove();
         }
+    }
+}
+
+/// Refuses an option that needs a process beside the command where that would be its child after all: the kernel would end it together
+/// with the command, before it removes anything.
+pub(super) fn demand_init(option: &str, otherwise: &str) -> Result<(), Failure> {
+    match getpid().is_init() {
+        false => Ok(()),
+        true => Err(Failure::new(
+            Exit::Config,
+            format!("{option} cannot be used by the first process of a container or of the system"),
+            format!("start it below an init, as `docker run --init` does{otherwise}"),
+        )),
     }
 }
 
