@@ -11,6 +11,8 @@
 mod caller;
 mod credentials;
 mod http;
+#[cfg(test)]
+mod in_vain;
 mod kept;
 pub(crate) mod listeners;
 mod oidc_agent;

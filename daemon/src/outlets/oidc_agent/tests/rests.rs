@@ -3,7 +3,7 @@
 use tokend_process::clock::testing::FakeClock;
 
 use super::*;
-use crate::broker::budget::testing::{LONGEST, use_up};
+use crate::outlets::in_vain::{asked, is_put_off};
 
 const OWN: &str = r#"{"request":"access_token","account":"ads"}"#;
 const VAIN: [&str; 6] = [
@@ -15,55 +15,17 @@ const VAIN: [&str; 6] = [
     "GET / HTTP/1.1",
 ];
 
-fn now() -> Instant {
-    sleep(Duration::ZERO).deadline()
-}
-
-/// What is answered on a connection of its own, and after which time.
-async fn asked(requests: &Arc<Requests>, user: u32, request: &str) -> (String, Duration) {
-    let began = now();
-    let (mut client, pipe) = duplex(1 << 16);
-    let serving = tokio::spawn(serve(pipe, (peer(user), 0), Arc::clone(requests), BOUNDS));
-    client.write_all(request.as_bytes()).await.unwrap();
-    let mut said = String::new();
-    client.read_to_string(&mut said).await.unwrap();
-    drop(client);
-    assert!(matches!(serving.await.unwrap(), Ended::Closed));
-    (said, now() - began)
-}
-
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_the_agent_in_vain_waits_on_new_connections_too_and_nobody_else_does() {
     let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
     let site = site(20);
     let (requests, _driver) = requests(&site, &clock, 64);
-    let snapshot = requests.registry.snapshot();
-    let served = snapshot.served(&name("ads")).unwrap();
-    (served.cell).publish(token("secret-token", 1, clock.steady()));
-    for (uid, vain) in (30..).zip(VAIN) {
-        assert_eq!(use_up(&requests.budgets, &clock, uid), None);
-        let (said, took) = asked(&requests, uid, vain).await;
-        assert_eq!(took, Duration::ZERO, "{said}");
-        let owed = requests.budgets.owed(clock.boot_ms(), uid);
-        assert!(owed.is_some(), "it cost nothing: {vain}");
-    }
-    let most = || requests.budgets.spend(clock.boot_ms(), 20, u64::MAX / 2);
-    for vain in VAIN {
-        most();
-        let (said, took) = asked(&requests, 20, vain).await;
-        assert!(!said.contains("secret-token"), "{said}");
-        assert!(took >= LONGEST, "{vain}: {took:?}");
-    }
+    let serve = |(pipe, caller, requests)| serve(pipe, caller, requests, BOUNDS);
+    is_put_off(serve, &requests, &clock, &VAIN.map(str::to_owned), OWN).await;
     let long = format!(
         r#"{{"request":"access_token","account":"{}"}}"#,
         "\u{e4}".repeat(5_000)
     );
-    let (said, _) = asked(&requests, 22, &long).await;
+    let (said, _) = asked(serve, &requests, 22, &long).await;
     assert!(said.len() < 1_000, "{} bytes", said.len());
-    most();
-    let (said, took) = asked(&requests, 20, OWN).await;
-    assert!(said.contains("secret-token"), "{said}");
-    assert_eq!(took, Duration::ZERO, "what is held is not held back");
-    let (_, took) = asked(&requests, 21, VAIN[0]).await;
-    assert_eq!(took, Duration::ZERO, "another user");
 }
