@@ -18,6 +18,7 @@ use tokend_harness::{
 };
 use tokend_provider_simulator::{Configuration, spec::Api};
 
+use crate::policy::user_of;
 use crate::stage::{FAST, ON_DEMAND, Stage};
 
 /// A user that no machine has.
@@ -285,15 +286,7 @@ fn a_registry_without_its_token_is_told_with_what_to_do() {
 
 #[test]
 fn another_registry_and_another_user_get_nothing() {
-    let stranger = [
-        "setpriv",
-        "--reuid",
-        STRANGER,
-        "--regid",
-        STRANGER,
-        "--clear-groups",
-        "--",
-    ];
+    let stranger = user_of(STRANGER);
     for consumer in consumers() {
         let shop = Shop::new();
         let url = shop.registry.http();

@@ -15,6 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokend_harness::demand::{carried_out, root};
 use tokend_provider_simulator::{Configuration, spec::Api};
 
+use crate::policy::command_of;
 use crate::stage::FAST;
 use forge::Forge;
 
@@ -235,17 +236,9 @@ fn another_user_gets_nothing_by_git() {
             ("tokenctl", "", "could not read Username"),
             ("tokenctl --account it", "tokenctl: ", "told us to quit"),
         ] {
-            let mut other = Command::new("setpriv");
+            let mut other = command_of(STRANGER);
             forge.surround(&mut other);
             let ended = other
-                .args([
-                    "--reuid",
-                    STRANGER,
-                    "--regid",
-                    STRANGER,
-                    "--clear-groups",
-                    "--",
-                ])
                 .arg(&git)
                 .args([
                     "-c",

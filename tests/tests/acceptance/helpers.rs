@@ -16,6 +16,7 @@ use tokend_provider_simulator::{
     spec::Api,
 };
 
+use crate::policy::command_of;
 use crate::stage::{FAST, ON_DEMAND, Stage};
 
 /// A user that no machine has.
@@ -41,9 +42,8 @@ fn helper(stage: &Stage, stranger: bool, words: &[&str], input: &str) -> Output 
     let tokenctl = stage.site.path().join("tokenctl");
     let mut command = match stranger {
         true => {
-            let mut command = Command::new("setpriv");
-            let ids = ["--reuid", STRANGER, "--regid", STRANGER, "--clear-groups"];
-            command.args(ids).arg("--").arg(tokenctl);
+            let mut command = command_of(STRANGER);
+            command.arg(tokenctl);
             command
         }
         false => Command::new(tokenctl),

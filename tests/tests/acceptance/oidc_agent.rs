@@ -23,6 +23,7 @@ use tokend_provider_simulator::{
     spec::{AccountSpec, Api},
 };
 
+use crate::policy::user_of;
 use crate::stage::{FAST, ON_DEMAND, Stage, account};
 
 /// A user that no machine has.
@@ -230,18 +231,6 @@ fn clients() -> Vec<Client> {
         all.push(Client::Python);
     }
     all
-}
-
-fn under_stranger() -> [&'static str; 7] {
-    [
-        "setpriv",
-        "--reuid",
-        STRANGER,
-        "--regid",
-        STRANGER,
-        "--clear-groups",
-        "--",
-    ]
 }
 
 fn token_of(account: &str) -> Value {

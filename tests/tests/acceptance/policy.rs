@@ -128,6 +128,14 @@ pub(crate) fn user_of(user: &str) -> [&str; 7] {
     ]
 }
 
+/// A command that another user of this number runs. It takes root.
+pub(crate) fn command_of(user: &str) -> Command {
+    let [program, words @ ..] = user_of(user);
+    let mut command = Command::new(program);
+    command.args(words);
+    command
+}
+
 fn allowed(said: &Said) {
     assert_eq!(said.code, Some(0), "{said:?}");
 }

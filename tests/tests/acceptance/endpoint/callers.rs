@@ -1,6 +1,7 @@
 //! Who is served, and how many at once.
 
 use super::*;
+use crate::policy::command_of;
 
 #[test]
 fn only_its_own_user_and_only_with_the_secret_gets_a_token() {
@@ -34,18 +35,8 @@ fn only_its_own_user_and_only_with_the_secret_gets_a_token() {
         fs::write(&file, format!("{head}\r\n\r\n")).unwrap();
         let (host, port) = address.split_once(':').unwrap();
         let script = format!("exec 3<>/dev/tcp/{host}/{port}; cat >&3; cat <&3");
-        let output = Command::new("setpriv")
-            .args([
-                "--reuid",
-                STRANGER,
-                "--regid",
-                STRANGER,
-                "--clear-groups",
-                "--",
-                "bash",
-                "-c",
-                &script,
-            ])
+        let output = command_of(STRANGER)
+            .args(["bash", "-c", &script])
             .stdin(fs::File::open(&file).unwrap())
             .output()
             .unwrap();
@@ -84,18 +75,8 @@ fn whoever_keeps_connections_open_is_refused_more_and_takes_nothing_from_the_use
     let script = format!(
         "for _ in $(seq 64); do exec {{fd}}<>/dev/tcp/{host}/{port} || exit 1; done; echo open; exec sleep 1000"
     );
-    let mut strangers = Command::new("setpriv")
-        .args([
-            "--reuid",
-            STRANGER,
-            "--regid",
-            STRANGER,
-            "--clear-groups",
-            "--",
-            "bash",
-            "-c",
-            &script,
-        ])
+    let mut strangers = command_of(STRANGER)
+        .args(["bash", "-c", &script])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -8,6 +8,7 @@ use tokend_provider_simulator::{
 };
 
 use super::*;
+use crate::policy::command_of;
 use crate::stage::{FAST, ON_DEMAND, account};
 
 /// A problem of this status and code, with the seconds of its `Retry-After`.
@@ -196,19 +197,9 @@ fn over_http_too_a_caller_is_who_the_kernel_says() {
         "Authorization: Basic cm9vdDo=",
         "X-Remote-User: root",
     ];
-    let mut command = Command::new("setpriv");
+    let mut command = command_of("4001");
     command
-        .args([
-            "--reuid",
-            "4001",
-            "--regid",
-            "4001",
-            "--clear-groups",
-            "--",
-            "curl",
-            "--silent",
-            "--unix-socket",
-        ])
+        .args(["curl", "--silent", "--unix-socket"])
         .arg(socket(&stage.site))
         .args(headers.map(|it| ["-H", it]).concat())
         .arg("http://root@tokend/v1/accounts/it/token");

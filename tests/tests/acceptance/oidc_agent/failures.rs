@@ -66,7 +66,7 @@ fn a_caller_is_who_the_kernel_says() {
         let agent = Agent::with_lines("allow = [{ user = 0 }]");
         let _daemon = agent.stage.site.start().unwrap();
         agent.got(client, wish("it"));
-        let mut command = agent.command(client, wish("it"), &under_stranger());
+        let mut command = agent.command(client, wish("it"), &user_of(STRANGER));
         let said = failed(&command.output().unwrap());
         assert!(said.contains("operation forbidden"), "{said}");
         assert!(said.contains("user 4001"), "{said}");
