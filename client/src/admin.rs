@@ -3,7 +3,8 @@
 //! Owns the requests that a program which only uses tokens never makes. They share the connection of the client.
 
 use tokend_proto::{
-    AccountName, AccountStatus, DiagnosisPage, LoginSecret, MetricsCursor, MetricsPage, SinkLine,
+    AccountName, AccountStatus, CredentialStatus, DiagnosisPage, LoginSecret, MetricsCursor,
+    MetricsPage, NamedSecret, SinkLine,
 };
 
 use crate::exchange::{self, Call, Pages};
@@ -108,6 +109,33 @@ impl Admin {
     ) -> Result<String, ClientError> {
         self.client
             .call(Call::login(account, secret, self.client.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    /// What an account logs in with: which secrets, where they come from, and who entered them.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a daemon of an older release does not know the request.
+    pub async fn credential(&self, account: &AccountName) -> Result<CredentialStatus, ClientError> {
+        self.client
+            .call(Call::credential(account, self.client.deadlines()))
+            .await
+            .and_then(exchange::credential)
+    }
+
+    /// Gives the daemon secrets to keep, each for a field of the account's dialect, and returns the daemon's sentence about them. They
+    /// are tried together.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a daemon of an older release does not know the request.
+    pub async fn enter(
+        &self,
+        account: &AccountName,
+        secrets: Vec<NamedSecret>,
+    ) -> Result<String, ClientError> {
+        self.client
+            .call(Call::enter(account, secrets, self.client.deadlines()))
             .await
             .and_then(exchange::done)
     }

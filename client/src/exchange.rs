@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, DiagnosisPage, LoginSecret,
-    MetricsCursor, MetricsPage, OLDEST, Request, RequestId, Response, SecretText, ServerFrame,
-    SinkLine, VERSION, Whoami,
+    AccountLine, AccountName, AccountStatus, ApiLine, ClientFrame, CredentialStatus, DiagnosisPage,
+    LoginSecret, MetricsCursor, MetricsPage, NamedSecret, OLDEST, Request, RequestId, Response,
+    SecretText, ServerFrame, SinkLine, VERSION, Whoami,
 };
 
 use crate::options::millis;
@@ -197,6 +197,30 @@ impl Call {
         }
     }
 
+    pub(crate) fn enter(
+        account: &AccountName,
+        secrets: Vec<NamedSecret>,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let account = account.clone();
+        Self {
+            request: Request::Enter { account, secrets },
+            limit: deadlines.attempt,
+            greeting: deadlines.answer,
+            repeatable: false,
+        }
+    }
+
+    pub(crate) fn credential(account: &AccountName, deadlines: &Deadlines) -> Self {
+        let account = account.clone();
+        Self {
+            request: Request::Credential { account },
+            limit: deadlines.answer,
+            greeting: deadlines.answer,
+            repeatable: true,
+        }
+    }
+
     pub(crate) fn diagnose(
         account: Option<&AccountName>,
         after: Option<AccountName>,
@@ -309,6 +333,13 @@ pub(crate) fn apis(response: Response) -> Result<(Vec<ApiLine>, Option<AccountNa
     match response {
         Response::Apis(page) => Ok((page.apis, page.next)),
         other => Err(unexpected(other, "what tokens are for")),
+    }
+}
+
+pub(crate) fn credential(response: Response) -> Result<CredentialStatus, ClientError> {
+    match response {
+        Response::Credential(status) => Ok(*status),
+        other => Err(unexpected(other, "what the account logs in with")),
     }
 }
 

@@ -79,8 +79,9 @@ pub use token::Token;
 pub use watch::{SinkReport, WatchEvent, WatchOptions};
 
 pub use tokend_proto::{
-    AccountLine, AccountName, AccountState, AccountStatus, ApiLine, AttemptKind, DiagnosisPage,
-    Executable, Fault, FaultCode, Finding, Id, LastAttempt, LoginSecret, MetricsCursor,
-    MetricsPage, NameError, Namespaces, PaceStatus, Permitted, Presentation, SecretError,
-    SecretText, Seen, Severity, SinkLine, Topic, UserUnit, Whoami,
+    AccountLine, AccountName, AccountState, AccountStatus, ApiLine, AttemptKind, CredentialField,
+    CredentialStatus, DiagnosisPage, Executable, Fault, FaultCode, Finding, Id, LastAttempt,
+    LoginSecret, MetricsCursor, MetricsPage, NameError, NamedSecret, Namespaces, PaceStatus,
+    Permitted, Presentation, SecretError, SecretOrigin, SecretText, Seen, Severity, SinkLine,
+    Topic, UserUnit, Whoami,
 };

@@ -8,6 +8,7 @@ pub(crate) mod adopt;
 pub(crate) mod attempt_log;
 pub(crate) mod budget;
 pub(crate) mod change;
+mod credential;
 pub(crate) mod driver;
 pub(crate) mod in_flight;
 pub(crate) mod inbox;

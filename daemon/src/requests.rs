@@ -6,6 +6,7 @@
 mod admission;
 mod apis;
 mod asking;
+mod credential;
 mod diagnose;
 mod done;
 mod entry;
@@ -75,6 +76,10 @@ impl Requests {
             (Request::Login { secret, .. }, Some(served)) => {
                 self.login(served, peer, admitted, secret)
             }
+            (Request::Enter { secrets, .. }, Some(served)) => {
+                self.enter(served, peer, admitted, secrets)
+            }
+            (Request::Credential { .. }, Some(served)) => self.credential(served),
             (Request::Forget { account }, _) => self.forget(admitted, peer, &account),
             (Request::Status { after, .. }, _) => self.status(admitted, peer, after.as_ref()),
             (Request::Diagnose { after, .. }, _) => self.diagnose(admitted, peer, after.as_ref()),

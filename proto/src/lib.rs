@@ -29,6 +29,7 @@
 #![warn(clippy::exhaustive_enums)]
 
 mod api;
+mod credential;
 mod diagnosis;
 mod fault;
 mod frame;
@@ -46,12 +47,13 @@ mod whoami;
 mod wire;
 
 pub use api::{ApiLine, ApisPage};
+pub use credential::{CredentialField, CredentialStatus, LoginSecret, NamedSecret, SecretOrigin};
 pub use diagnosis::{DiagnosisPage, Finding, Severity, Topic};
 pub use fault::{Fault, FaultCode};
 pub use frame::FrameBuffer;
 pub use message::{
-    AccountLine, AccountsPage, ClientFrame, LoginSecret, MetricsCursor, MetricsPage, Request,
-    RequestId, Response, ServerFrame, Token, negotiate,
+    AccountLine, AccountsPage, ClientFrame, MetricsCursor, MetricsPage, Request, RequestId,
+    Response, ServerFrame, Token, negotiate,
 };
 pub use names::{AccountName, NameError};
 pub use presentation::Presentation;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::request_kind::RequestKind;
 use crate::{
-    AccountName, ApisPage, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, SinksPage,
-    StatusPage, VERSION, Whoami,
+    AccountName, ApisPage, CredentialStatus, DiagnosisPage, Fault, FaultCode, LoginSecret, MAGIC,
+    NamedSecret, OLDEST, SecretText, SinksPage, StatusPage, VERSION, Whoami,
 };
 
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
@@ -176,6 +176,20 @@ pub enum Request {
         /// Only of accounts behind this one; see [`SinksPage::next`].
         after: Option<AccountName>,
     },
+    /// What an account logs in with: which secrets, where they come from, and who entered them. Answered by
+    /// [`Response::Credential`].
+    Credential {
+        /// Whose credential.
+        account: AccountName,
+    },
+    /// Keep secrets somebody typed, each for a field of the account's dialect, and try them in one attempt. Answered by
+    /// [`Response::Done`].
+    Enter {
+        /// Whose credential.
+        account: AccountName,
+        /// The secrets; no field twice.
+        secrets: Vec<NamedSecret>,
+    },
     /// A kind of request of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),
@@ -210,6 +224,8 @@ impl Request {
             Self::Refusal { .. } => RequestKind::Refusal,
             Self::Report { .. } => RequestKind::Report,
             Self::Sinks { .. } => RequestKind::Sinks,
+            Self::Credential { .. } => RequestKind::Credential,
+            Self::Enter { .. } => RequestKind::Enter,
             Self::Diagnose { .. } => RequestKind::Diagnose,
             Self::Metrics { .. } => RequestKind::Metrics,
             Self::Other(_) => RequestKind::Other,
@@ -225,7 +241,11 @@ impl Request {
     pub fn has_secret(&self) -> bool {
         matches!(
             self,
-            Self::Login { .. } | Self::Reject { .. } | Self::Refusal { .. } | Self::Other(_)
+            Self::Login { .. }
+                | Self::Enter { .. }
+                | Self::Reject { .. }
+                | Self::Refusal { .. }
+                | Self::Other(_)
         )
     }
 
@@ -239,6 +259,8 @@ impl Request {
             | Self::Refusal { account, .. }
             | Self::Report { account, .. }
             | Self::Watch { account, .. }
+            | Self::Credential { account }
+            | Self::Enter { account, .. }
             | Self::Forget { account } => Some(account),
             Self::Status { account, .. }
             | Self::Diagnose { account, .. }
@@ -252,25 +274,6 @@ impl Request {
             | Self::Other(_) => None,
         }
     }
-}
-
-/// A credential a person gives to an account. Append-only: the position of a variant is its tag on the wire.
-///
-/// Only a client sends it, and only a daemon matches it, which has to know where each kind is kept and what it is
-/// sent as: not `#[non_exhaustive]`. A new kind of secret is a new kind of request, which an older daemon refuses
-/// without ending the connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a new kind of secret is a new kind of request"
-)]
-pub enum LoginSecret {
-    /// The password of its user name.
-    Password(SecretText),
-    /// A refresh token obtained elsewhere.
-    RefreshToken(SecretText),
-    /// The secret of its client id.
-    ClientSecret(SecretText),
 }
 
 /// What the daemon answers.
@@ -321,6 +324,8 @@ pub enum Response {
     },
     /// One page, to [`Request::Sinks`].
     Sinks(SinksPage),
+    /// What an account logs in with, to [`Request::Credential`].
+    Credential(Box<CredentialStatus>),
     /// A kind of answer of a newer release, by its number. It is read and never sent.
     #[serde(skip)]
     Other(u32),

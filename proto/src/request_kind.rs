@@ -38,6 +38,10 @@ pub enum RequestKind {
     Report,
     /// [`Request::Sinks`](crate::Request::Sinks).
     Sinks,
+    /// [`Request::Credential`](crate::Request::Credential).
+    Credential,
+    /// [`Request::Enter`](crate::Request::Enter).
+    Enter,
     /// [`Request::Other`](crate::Request::Other): a kind of request of a newer release.
     Other,
     /// [`Request::Hello`](crate::Request::Hello), which begins a connection.
@@ -46,7 +50,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Get,
         Self::Status,
         Self::List,
@@ -63,6 +67,8 @@ impl RequestKind {
         Self::Refusal,
         Self::Report,
         Self::Sinks,
+        Self::Credential,
+        Self::Enter,
         Self::Other,
         Self::Hello,
     ];
@@ -86,6 +92,8 @@ impl RequestKind {
             Self::Refusal => "refusal",
             Self::Report => "report",
             Self::Sinks => "sinks",
+            Self::Credential => "credential",
+            Self::Enter => "enter",
             Self::Other => "other",
             Self::Hello => "hello",
         }

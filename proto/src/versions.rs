@@ -37,6 +37,7 @@ impl ServerFrame {
             | Response::Refusal { .. }
             | Response::Sinks(_)
             | Response::Retired { .. }
+            | Response::Credential(_)
             | Response::Other(_)) => other,
         };
         Self { response, ..self }

@@ -10,13 +10,13 @@ use tokend_client::AccountName;
 /// Between a credential and the command that enters it.
 const ENTERED: &str = " is entered with: ";
 /// The credential of an account that cannot log in.
-const REFRESH_TOKEN: &str = "refresh_token";
+pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
 
-/// The command that enters a credential.
+/// The command that enters a credential; without an option it asks for every secret that is missing.
 pub(crate) fn login_command(account: &AccountName, field: &str) -> String {
     let option = match field {
-        "password" => String::new(),
-        field => format!(" --{}", field.replace('_', "-")),
+        REFRESH_TOKEN => " --refresh-token",
+        _ => "",
     };
     format!("tokenctl login {account}{option}")
 }

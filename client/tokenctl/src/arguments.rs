@@ -10,6 +10,7 @@ mod helper;
 mod init;
 mod integrate;
 mod keep;
+mod login;
 mod logs;
 mod options;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub(crate) use helper::{Helper, Protocol, read_cargo};
 pub(crate) use init::{Init, account as new_account};
 pub(crate) use integrate::Integrate;
 pub(crate) use keep::Keep;
+pub(crate) use login::{Kind, Login};
 pub(crate) use logs::Logs;
 pub(crate) use options::Patient;
 use options::{
@@ -131,20 +133,6 @@ pub(crate) struct Reject {
 }
 
 #[derive(Debug)]
-pub(crate) struct Login {
-    pub(crate) account: AccountName,
-    pub(crate) kind: Kind,
-}
-
-/// The kind of credential that a login enters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Password,
-    RefreshToken,
-    ClientSecret,
-}
-
-#[derive(Debug)]
 pub(crate) struct Forget {
     pub(crate) account: AccountName,
     pub(crate) yes: bool,
@@ -234,10 +222,7 @@ fn read(words: &[OsString]) -> Result<Arguments, Failure> {
         }),
         Some(("reload", _)) => Command::Reload,
         Some(("metrics", _)) => Command::Metrics,
-        Some(("login", matches)) => Command::Login(Login {
-            account: account(matches)?,
-            kind: kind(matches),
-        }),
+        Some(("login", matches)) => Command::Login(login::read(matches)?),
         Some(("forget", matches)) => Command::Forget(Forget {
             account: account(matches)?,
             yes: matches.get_flag("yes"),
@@ -312,7 +297,7 @@ pub(crate) fn grammar() -> clap::Command {
             command("metrics", help::METRICS).after_help(help::METRICS_AFTER),
             command("login", help::LOGIN)
                 .after_help(help::LOGIN_AFTER)
-                .defer(with_login),
+                .defer(login::grammar),
             command("forget", help::FORGET).defer(|command| {
                 command.args([
                     account_arg(),
@@ -391,16 +376,6 @@ fn with_status(command: clap::Command) -> clap::Command {
     ])
 }
 
-fn with_login(command: clap::Command) -> clap::Command {
-    command.args([
-        account_arg(),
-        flag("password", "The password of its user name (the default)")
-            .conflicts_with_all(["refresh-token", "client-secret"]),
-        flag("refresh-token", "A refresh token obtained elsewhere").conflicts_with("client-secret"),
-        flag("client-secret", "The secret of its client id"),
-    ])
-}
-
 fn shape(matches: &ArgMatches) -> Result<Shape, Failure> {
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -421,17 +396,6 @@ fn shape(matches: &ArgMatches) -> Result<Shape, Failure> {
             "--interval is out of range",
             "use a duration from 100ms to 1h",
         )),
-    }
-}
-
-fn kind(matches: &ArgMatches) -> Kind {
-    match (
-        matches.get_flag("refresh-token"),
-        matches.get_flag("client-secret"),
-    ) {
-        (true, _) => Kind::RefreshToken,
-        (_, true) => Kind::ClientSecret,
-        _ => Kind::Password,
     }
 }
 

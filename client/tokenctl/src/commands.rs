@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokend_client::{AccountName, BlockingClient, GetOptions, Patience, SinkLine, Token};
+use tokend_client::{
+    AccountName, BlockingClient, CredentialStatus, GetOptions, Patience, SinkLine, Token,
+};
 
 use crate::arguments::{
     Arguments, Command, Exec, Forget, Get, List, Place, Refresh, Reject, Shape, Status, Whoami,
@@ -154,12 +156,19 @@ fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
         true if !accounts.is_empty() => sinks_of(&mut client, options.account.as_ref()),
         _ => Vec::new(),
     };
+    let credential = match options.shape == Shape::Json || output::is_terminal() {
+        true => (options.account.as_ref()).and_then(|it| credential_of(&mut client, it)),
+        false => None,
+    };
     let now = clock::now();
     match (&options.account, accounts.as_slice()) {
-        _ if options.shape == Shape::Json => output::print_json(&status::json(&accounts, &sinks)),
+        _ if options.shape == Shape::Json => {
+            output::print_json(&status::json(&accounts, &sinks, credential.as_ref()))
+        }
         _ if !output::is_terminal() => output::print(status::lines(&accounts).as_bytes()),
         (Some(_), [account]) => {
-            let detail = status::detail(account, now, output::width());
+            let credential = credential.as_ref();
+            let detail = status::detail(account, credential, now, output::width());
             output::print((detail + &status::sinks(&sinks)).as_bytes())
         }
         (_, []) => {
@@ -180,6 +189,11 @@ fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
 /// What sinks report. The status does not depend on it: a daemon of before they could report refuses the question, or hangs up.
 fn sinks_of(client: &mut BlockingClient, account: Option<&AccountName>) -> Vec<SinkLine> {
     client.admin().sinks(account).unwrap_or_default()
+}
+
+/// What the account logs in with. The status does not depend on it either.
+fn credential_of(client: &mut BlockingClient, account: &AccountName) -> Option<CredentialStatus> {
+    client.admin().credential(account).ok()
 }
 
 fn list(socket: Option<&Path>, options: &List) -> Result<(), Failure> {

@@ -305,13 +305,17 @@ pub(crate) const LOGIN: &str =
 pub(crate) const LOGIN_AFTER: &str = "\
 On a terminal the credential is typed without echo; otherwise it is read from standard input,
 never from an argument. It is one line: a line end and a byte order mark are removed, more lines
-are refused. Without an option it is a password.
+are refused unless the dialect says that the field may have several, such as a key.
+
+Without an option it asks for every secret that is missing, or else for the first that was entered
+before. From standard input it reads a line for each.
 
 It is sent only to a daemon of root or of your own, or through a socket that only root or you can
 have made; otherwise the command ends with 77.
 
 Examples:
   tokenctl login ads
+  tokenctl login ads --field private_key < key.pem
   pass show ads/refresh-token | head -n 1 | tokenctl login ads --refresh-token";
 
 pub(crate) const FORGET: &str =

@@ -6,7 +6,7 @@
 //! too, and the shell would run it.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -43,6 +43,20 @@ pub(crate) fn secret(prompt: &str) -> io::Result<Zeroizing<String>> {
     }
 }
 
+/// Asks on the controlling terminal and reads lines without echo, up to Ctrl-D. Ctrl-C ends the process as it always does.
+///
+/// # Errors
+/// `InvalidInput` when there are more than `limit` bytes.
+pub(crate) fn lines(prompt: &str, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    let typed = Quiet::over(&terminal).and_then(|quiet| quiet.lines(prompt, limit))?;
+    let Some(typed) = typed else {
+        low_level::emulate_default_handler(SIGINT)?;
+        return Err(ErrorKind::Interrupted.into());
+    };
+    Ok(typed)
+}
+
 /// A terminal without echo, until dropped.
 struct Quiet<'a> {
     terminal: &'a File,
@@ -62,7 +76,44 @@ impl<'a> Quiet<'a> {
     }
 }
 
+/// Keys of a terminal, as bytes.
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+const BACKSPACE: [u8; 2] = [8, 127];
+
 impl Quiet<'_> {
+    /// Everything up to Ctrl-D; `None` at Ctrl-C. Read byte by byte: a terminal cuts lines off at 4095 bytes, and the lines of keys may be
+    /// longer.
+    fn lines(&self, prompt: &str, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let mut by_byte = tcgetattr(self.terminal)?;
+        (by_byte.local_modes).remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(self.terminal, OptionalActions::Now, &by_byte)?;
+        let mut terminal = self.terminal;
+        terminal.write_all(prompt.as_bytes())?;
+        // Full size from the start: a buffer that grows leaves copies behind.
+        let mut typed = Zeroizing::new(Vec::with_capacity(limit));
+        let mut byte = Zeroizing::new([0]);
+        loop {
+            match terminal.read(&mut *byte) {
+                Ok(0) => return Ok(Some(typed)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+            let [key] = *byte;
+            match key {
+                CTRL_C => return Ok(None),
+                CTRL_D => return Ok(Some(typed)),
+                key if BACKSPACE.contains(&key) => drop(typed.pop()),
+                _ if typed.len() == limit => {
+                    tcflush(self.terminal, QueueSelector::IFlush)?;
+                    return Err(ErrorKind::InvalidInput.into());
+                }
+                key => typed.push(key),
+            }
+        }
+    }
+
     /// Whether something was typed or pasted after the line that was read; removes it.
     ///
     /// The terminal delivers whole lines, so a last line without an end would not show.

@@ -14,7 +14,7 @@ pub(crate) use live::{Canvas, Known, live};
 pub(crate) use table::table;
 
 use serde::Serialize;
-use tokend_client::{AccountStatus, SinkLine};
+use tokend_client::{AccountStatus, CredentialStatus, SinkLine};
 
 use crate::words;
 
@@ -22,9 +22,10 @@ use crate::words;
 pub(crate) fn json<'a>(
     accounts: &'a [AccountStatus],
     sinks: &'a [SinkLine],
+    credential: Option<&'a CredentialStatus>,
 ) -> Vec<impl Serialize + use<'a>> {
     let all = accounts.iter();
-    all.map(|status| tokend_json::account(status, sinks))
+    all.map(|status| tokend_json::account(status, sinks).with(credential))
         .collect()
 }
 

@@ -225,7 +225,7 @@ impl Findings {
     fn account(&mut self, account: &Account) {
         let name = &account.name;
         let needed = account.dialect.fields_at(&account.endpoint);
-        let is_typed = |field: &&FieldUse| field.secret && field.required && !field.internal;
+        let is_typed = |field: &&FieldUse| field.required && field.is_enterable();
         let names = needed.iter().filter(is_typed).map(|field| &*field.name);
         let missing: Vec<&str> = names
             .filter(|name| account.secret(name).is_none())

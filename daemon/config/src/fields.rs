@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tokend_dialect::{Dialect, EndpointSettings, FieldUse};
+use tokend_dialect::{Dialect, EndpointSettings, FieldUse, standard_fields};
 use tokend_document::{Diagnostics, Section, Value, choose_from};
 use tokend_proto::AccountName;
 use url::Url;
@@ -15,18 +15,6 @@ use super::proxy::is_this_machine;
 use super::reading::Reading;
 use super::secret_ref::secret;
 use crate::secret_ref::{SecretPlace, SecretRef};
-
-/// The fields `tokenctl login` can supply, so that an account may live without them in files.
-const TYPED: [&str; 2] = ["password", "client_secret"];
-
-/// The standard fields, each with whether it is secret. Tokens are missing because only the daemon holds them.
-const STANDARD: [(&str, bool); 5] = [
-    ("username", false),
-    ("password", true),
-    ("client_id", false),
-    ("client_secret", true),
-    ("scope", false),
-];
 
 /// The valid fields of an account.
 #[derive(Debug, Default)]
@@ -42,9 +30,9 @@ pub(super) struct AccountFields {
 impl AccountFields {
     /// Reads the standard fields.
     pub(super) fn take(&mut self, section: &mut Section<'_>, reading: &mut Reading<'_>) {
-        for (name, is_secret) in STANDARD {
+        for (name, is_secret) in standard_fields() {
             if let Some(value) = section.take(name) {
-                self.field(name, is_secret, value, reading);
+                self.field(name, (is_secret, false), value, reading);
             }
         }
     }
@@ -60,7 +48,8 @@ impl AccountFields {
         let mut take = |section: &mut Section<'p>, reading: &mut Reading<'_>| {
             for field in known.fields.iter().filter(|field| is_custom(field)) {
                 if let Some(value) = section.take(&field.name) {
-                    self.field(&field.name, field.secret, value, reading);
+                    let kind = (field.secret, field.multiline);
+                    self.field(&field.name, kind, value, reading);
                 }
             }
         };
@@ -95,7 +84,9 @@ impl AccountFields {
         for field in needed.into_iter().flatten() {
             let name = &field.name;
             let there = self.has(name) || self.wrong.contains(name);
-            if !field.required || field.internal || there || TYPED.contains(&&**name) {
+            // `tokenctl login` can supply it, so that an account may live without it in files.
+            let can_be_entered = field.is_enterable() || (field.secret && !is_custom(field));
+            if !field.required || field.internal || there || can_be_entered {
                 continue;
             }
             let example = match field.secret {
@@ -139,14 +130,23 @@ impl AccountFields {
         self.plain.contains_key(name) || self.secret.contains_key(name)
     }
 
-    fn field(&mut self, name: &str, is_secret: bool, value: Value<'_>, reading: &mut Reading<'_>) {
+    fn field(
+        &mut self,
+        name: &str,
+        (is_secret, is_multiline): (bool, bool),
+        value: Value<'_>,
+        reading: &mut Reading<'_>,
+    ) {
         let own = name.to_owned();
         if self.has(name) {
             let message = format!("`{name}` is set twice here");
             value.hidden().note(&mut reading.diagnostics, message, None);
         } else if is_secret {
             match secret(name, value, reading) {
-                Some(place) => drop(self.secret.insert(own, place)),
+                Some(mut place) => {
+                    place.whole |= is_multiline;
+                    self.secret.insert(own, place);
+                }
                 None => self.wrong.push(own),
             }
         } else {
@@ -180,7 +180,7 @@ pub(super) fn refuse_refresh_token(
 }
 
 fn is_custom(field: &FieldUse) -> bool {
-    !field.internal && !STANDARD.iter().any(|(name, _)| *name == field.name)
+    !field.internal && !standard_fields().any(|(name, _)| name == field.name)
 }
 
 /// The address of the account's provider, with the values it was read from.

@@ -248,6 +248,7 @@ impl Dialect {
             internal: matches!(name, REFRESH_TOKEN | ACCESS_TOKEN),
             used_by,
             description: own.map_or_else(String::new, |field| field.description.clone()),
+            multiline: own.is_some_and(|field| field.multiline),
         }
     }
 

@@ -21,6 +21,19 @@ pub(crate) const STANDARD: &[(&str, bool)] = &[
     (ACCESS_TOKEN, true),
 ];
 
+/// The standard field that the provider knows the client by; a refusal of the client is about it.
+const CLIENT_SECRET: &str = "client_secret";
+
+/// The longest secret of several lines, in bytes: a key file or a chain of certificates has less, and three of them fit one frame.
+pub const MULTILINE_LIMIT: usize = 16 * 1024;
+
+/// The standard fields that an account may give, each with whether it is secret. Tokens are missing because only the daemon holds them.
+pub fn standard_fields() -> impl Iterator<Item = (&'static str, bool)> {
+    let held = [REFRESH_TOKEN, ACCESS_TOKEN];
+    let all = STANDARD.iter().copied();
+    all.filter(move |(name, _)| !held.contains(name))
+}
+
 /// Field with the refresh token that the daemon holds; never written in a configuration.
 pub const REFRESH_TOKEN: &str = "refresh_token";
 /// Field with the access token that the daemon holds, for providers that require it in a refresh.
@@ -116,6 +129,34 @@ pub struct FieldUse {
     pub used_by: UsedBy,
     /// The dialect's description of its own field; empty for the standard ones.
     pub description: String,
+    /// Whether the value may have several lines, as a key in PEM form has.
+    pub multiline: bool,
+}
+
+impl FieldUse {
+    /// Whether a person may enter the field: it is a secret that a login sends.
+    #[must_use]
+    pub fn is_enterable(&self) -> bool {
+        self.secret && !self.internal && self.used_by != UsedBy::Refresh
+    }
+
+    /// Whether it is what the client itself is known by.
+    #[must_use]
+    pub fn is_of_client(&self) -> bool {
+        self.name == CLIENT_SECRET
+    }
+
+    /// Its name in a sentence.
+    #[must_use]
+    pub fn label(&self) -> String {
+        label_of(&self.name)
+    }
+}
+
+/// The name of a field in a sentence: `client secret`.
+#[must_use]
+pub fn label_of(field: &str) -> String {
+    field.replace('_', " ")
 }
 
 /// Which requests use a field.

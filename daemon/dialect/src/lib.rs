@@ -51,8 +51,8 @@ pub use self::{
     endpoint::Endpoint,
     error::DialectError,
     fields::{
-        ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, UsedBy,
-        VALUE_LIMIT,
+        ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, MULTILINE_LIMIT, REFRESH_TOKEN, RequestError,
+        UsedBy, VALUE_LIMIT, label_of, standard_fields,
     },
     names::OptionSpec,
     pacing::{DefaultPacing, DefaultRate},

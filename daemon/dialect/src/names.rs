@@ -26,6 +26,8 @@ pub(crate) struct FieldSpec {
     pub(crate) name: String,
     pub(crate) secret: bool,
     pub(crate) description: String,
+    /// Whether its value may have several lines.
+    pub(crate) multiline: bool,
 }
 
 /// An option of a dialect that an account may set.

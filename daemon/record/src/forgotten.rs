@@ -65,8 +65,7 @@ fn is_empty(record: &Record) -> bool {
     let credential = &record.credential;
     record.grant.is_none()
         && credential.refresh_token.is_none()
-        && credential.password.is_none()
-        && credential.client_secret.is_none()
+        && credential.secrets.is_empty()
         && credential.spare_refresh_token.is_none()
         && record.candidate.is_none()
 }

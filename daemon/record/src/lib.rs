@@ -3,11 +3,13 @@
 //! Owns the translation between the engine's facts on the monotonic clock and the store's record on the wall clock, with the secrets that
 //! belong to them. A record holds no secret that the facts do not mention: secrets that the engine gave up are dropped here.
 
+mod entered;
 mod forgotten;
 mod key;
 mod store_reader;
 mod used;
 
+pub use entered::{Entered, EnteredFacts, entered, settle_fate, take_candidate};
 pub use forgotten::{Leftovers, forget, purge};
 pub use key::RecordKey;
 pub use store_reader::StoreReader;
@@ -21,7 +23,6 @@ use tokend_engine::{
     AttemptId, AttemptKind, Block, Candidate, Deferral, Durable, Fate, GrantId, Intent, NoVerdict,
     Problem, ProviderAnswer, RefreshToken, Tat, Timestamp, TokenFacts,
 };
-use tokend_proto::LoginSecret;
 use tokend_store as store;
 use tokend_store::Record;
 use tokend_upstream::{AccessToken, Granted};
@@ -122,15 +123,6 @@ fn stopped_by_refusal(no_verdict: NoVerdict) -> bool {
     no_verdict.login_refused || no_verdict.login_misconfigured
 }
 
-/// Which stored secrets of an account a person entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Entered {
-    /// Whether the password was entered.
-    pub password: bool,
-    /// Whether the client secret was entered.
-    pub client_secret: bool,
-}
-
 /// A record in the form the daemon works with.
 #[derive(Debug)]
 pub struct RestoredRecord {
@@ -210,15 +202,16 @@ fn facts(record: &Record, at: impl Fn(i64) -> Timestamp + Copy) -> Durable {
 }
 
 fn candidate(stored: &store::StoredCandidate, credential: &store::Credential) -> Candidate {
-    let is_refresh_token = stored.kind == store::CandidateKind::RefreshToken;
-    let is_held = |held: &SecretString| held.expose_secret() == stored.secret.expose_secret();
+    let token = stored.entered.secrets.refresh_token();
+    let held = credential.refresh_token.as_ref();
     Candidate {
         attempt: AttemptId(stored.attempt),
-        kind: match is_refresh_token {
+        kind: match token.is_some() {
             true => AttemptKind::Refresh,
             false => AttemptKind::Login,
         },
-        same: is_refresh_token && credential.refresh_token.as_ref().is_some_and(is_held),
+        same: (token.zip(held))
+            .is_some_and(|(it, held)| it.expose_secret() == held.expose_secret()),
     }
 }
 
@@ -258,14 +251,6 @@ fn held(
         grant.scope.as_deref(),
     )?;
     Some((facts, (facts.grant, Arc::new(token))))
-}
-
-/// Which secrets of the record a person entered.
-pub fn entered(record: &Record) -> Entered {
-    Entered {
-        password: record.credential.password.is_some(),
-        client_secret: record.credential.client_secret.is_some(),
-    }
 }
 
 /// Updates a record from the facts. Secrets that the facts do not mention are dropped.
@@ -323,6 +308,7 @@ fn update_credential(
 ) {
     let refresh = durable.refresh;
     credential.refresh_token = (credential.refresh_token.take()).filter(|_| refresh.is_some());
+    credential.refresh_entered = (credential.refresh_entered).filter(|_| refresh.is_some());
     credential.refresh_expires_at = refresh.and_then(|it| it.expires).map(wall);
     credential.refresh_in_doubt = refresh.is_some_and(|it| it.in_doubt);
     credential.refresh_refused = refresh.is_some_and(|it| it.refused);
@@ -373,53 +359,18 @@ pub fn take_granted(record: &mut Record, id: AttemptId, granted: Granted, fate: 
     let Some(refresh_token) = refresh_token else {
         return;
     };
+    let is_login = |intent: &store::StoredIntent| intent.kind == store::StoredAttemptKind::Login;
+    let of_login = record.intent.as_ref().is_some_and(is_login);
     let credential = &mut record.credential;
+    if of_login {
+        credential.refresh_entered = None;
+    }
     // The successor of an entered credential, or a credential that came with it, belongs in the same place.
     let place = match access_token.is_none() && fate == Some(Fate::Spared) {
         true => &mut credential.spare_refresh_token,
         false => &mut credential.refresh_token,
     };
     *place = Some(refresh_token);
-}
-
-/// Puts an entered credential into the record, beside the one in use: the attempt tries it.
-pub fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSecret) {
-    let (kind, text) = match secret {
-        LoginSecret::Password(text) => (store::CandidateKind::Password, text),
-        LoginSecret::ClientSecret(text) => (store::CandidateKind::ClientSecret, text),
-        LoginSecret::RefreshToken(text) => (store::CandidateKind::RefreshToken, text),
-    };
-    record.candidate = Some(store::StoredCandidate {
-        attempt: attempt.0,
-        kind,
-        secret: SecretString::from(text.expose().to_owned()),
-    });
-}
-
-/// Moves a credential that is stored and not in use to its place in use. Calling this twice has the effect of one call.
-pub fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
-    let credential = &mut record.credential;
-    match (fate, record.candidate.take()) {
-        (Fate::SpareTakes, _) => {
-            let spare = credential.spare_refresh_token.take();
-            credential.refresh_token = spare.or(credential.refresh_token.take());
-        }
-        (_, None) => {}
-        (Fate::Spared, Some(it)) => {
-            if it.kind == store::CandidateKind::RefreshToken {
-                credential.spare_refresh_token = Some(it.secret);
-            }
-        }
-        (Fate::Takes, Some(it)) => {
-            credential.entered_at = Some(clock.wall_ms());
-            let place = match it.kind {
-                store::CandidateKind::Password => &mut credential.password,
-                store::CandidateKind::ClientSecret => &mut credential.client_secret,
-                store::CandidateKind::RefreshToken => &mut credential.refresh_token,
-            };
-            *place = Some(it.secret);
-        }
-    }
 }
 
 /// The store's value for a kind.

@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use tokend_dialect::{Grant, LifetimeSource};
 use tokend_proto::SecretText;
-use tokend_store::{MemoryStore, QuarantineReason};
+use tokend_store::{EnteredCredential, EnteredSecrets, Entry, MemoryStore, QuarantineReason};
 
 use crate::key::RecordKey;
 use tokend_store::Store as _;
@@ -110,6 +110,25 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
         )
 }
 
+const BY: Entry = Entry {
+    at: Some(1_794_000_000_000),
+    by: Some(1000),
+};
+
+fn named(field: &str, text: &str) -> EnteredCredential {
+    EnteredCredential {
+        secrets: EnteredSecrets::one(field, SecretString::from(text)),
+        entry: BY,
+    }
+}
+
+fn refresh_token(text: &str) -> EnteredCredential {
+    EnteredCredential {
+        secrets: EnteredSecrets::RefreshToken(SecretString::from(text)),
+        entry: BY,
+    }
+}
+
 const HOST: &str = "https://ads.example.com";
 
 fn written(durable: &Durable, clock: &Clock) -> Record {
@@ -121,14 +140,13 @@ fn written(durable: &Durable, clock: &Clock) -> Record {
         None,
     );
     // An attempt before this one left a refresh token of which nothing is known.
-    let entered = |text: &str| SecretText::new(text).unwrap();
-    let spare = LoginSecret::RefreshToken(entered("the-spare"));
+    let spare = refresh_token("the-spare");
     take_candidate(&mut record, AttemptId(0), &spare);
-    settle_fate(&mut record, Fate::Spared, clock);
+    settle_fate(&mut record, Fate::Spared);
     if let Some(candidate) = durable.candidate {
         let secret = match candidate.kind {
-            AttemptKind::Login => LoginSecret::Password(entered("the-candidate")),
-            AttemptKind::Refresh => LoginSecret::RefreshToken(entered("the-candidate")),
+            AttemptKind::Login => named("password", "the-candidate"),
+            AttemptKind::Refresh => refresh_token("the-candidate"),
         };
         take_candidate(&mut record, candidate.attempt, &secret);
     }
@@ -289,42 +307,30 @@ fn a_token_the_wire_cannot_carry_is_neither_held_nor_served() {
 }
 
 /// Has a secret tried, and then this becomes of it.
-fn tried(record: &mut Record, secret: LoginSecret, fate: Fate, clock: &Clock) {
+fn tried(record: &mut Record, secret: EnteredCredential, fate: Fate) {
     take_candidate(record, AttemptId(1), &secret);
-    settle_fate(record, fate, clock);
+    settle_fate(record, fate);
     let once = format!("{:?}", record.credential);
-    settle_fate(record, fate, clock);
+    settle_fate(record, fate);
     assert_eq!(format!("{:?}", record.credential), once, "twice is once");
 }
 
 #[test]
 fn what_a_person_entered_takes_its_place_when_it_is_granted_and_not_before() {
-    let (clock, hands) = started();
+    let (clock, _hands) = started();
     let mut record = Record::new(clock.anchor(), "ads#1");
-    hands.advance(Duration::from_secs(60));
-    let password = LoginSecret::Password(SecretText::new("pw").unwrap());
+    let password = named("password", "pw");
     take_candidate(&mut record, AttemptId(1), &password);
     assert_eq!(entered(&record), Entered::default(), "it is on trial");
-    settle_fate(&mut record, Fate::Takes, &clock);
-    assert_eq!(
-        entered(&record),
-        Entered {
-            password: true,
-            client_secret: false
-        }
-    );
-    assert_eq!(record.credential.entered_at, Some(WALL + 60_000));
-    let secret = LoginSecret::ClientSecret(SecretText::new("cs").unwrap());
-    tried(&mut record, secret, Fate::Takes, &clock);
-    let refresh_token = |text: &str| LoginSecret::RefreshToken(SecretText::new(text).unwrap());
-    tried(&mut record, refresh_token("rt"), Fate::Takes, &clock);
-    assert_eq!(
-        entered(&record),
-        Entered {
-            password: true,
-            client_secret: true
-        }
-    );
+    settle_fate(&mut record, Fate::Takes);
+    assert_eq!(entered(&record), Entered::default().with(&password));
+    assert_eq!(entered(&record).field("password"), Some(BY));
+    let secret = named("client_secret", "cs");
+    tried(&mut record, secret, Fate::Takes);
+    tried(&mut record, refresh_token("rt"), Fate::Takes);
+    let who = entered(&record);
+    assert!(who.has("password") && who.has("client_secret") && !who.has("pin"));
+    assert_eq!(who.refresh_token(), Some(BY));
     let held = |record: &Record| {
         let text = |it: &Option<SecretString>| it.as_ref().map(|it| it.expose_secret().to_owned());
         let credential = &record.credential;
@@ -334,10 +340,10 @@ fn what_a_person_entered_takes_its_place_when_it_is_granted_and_not_before() {
         )
     };
     assert_eq!(held(&record), (Some("rt".into()), None));
-    tried(&mut record, refresh_token("unknown"), Fate::Spared, &clock);
+    tried(&mut record, refresh_token("unknown"), Fate::Spared);
     assert_eq!(held(&record), (Some("rt".into()), Some("unknown".into())));
-    settle_fate(&mut record, Fate::SpareTakes, &clock);
-    settle_fate(&mut record, Fate::SpareTakes, &clock);
+    settle_fate(&mut record, Fate::SpareTakes);
+    settle_fate(&mut record, Fate::SpareTakes);
     assert_eq!(held(&record), (Some("unknown".into()), None));
 }
 

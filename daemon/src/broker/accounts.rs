@@ -105,7 +105,7 @@ impl AccountEntry {
 
     /// Whether a login is possible with what is configured and entered.
     fn can_login(&self) -> bool {
-        login_means::can_login(&self.served.account, self.notes.entered)
+        login_means::can_login(&self.served.account, &self.notes.entered)
     }
 
     /// The facts of the configuration that the engine needs.
@@ -388,7 +388,8 @@ impl Accounts {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
-        let changed = std::mem::replace(&mut entry.notes.entered, entered) != entered;
+        let changed = entry.notes.entered != entered;
+        entry.notes.entered = entered;
         let took = std::mem::take(&mut entry.took);
         if (changed || took) && !entry.absent {
             let event = entry.replan(false);

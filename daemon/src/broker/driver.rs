@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::broker::accounts::Accounts;
 use crate::broker::attempt_log;
+use crate::broker::credential;
 use crate::broker::inbox::Message;
 use crate::broker::job::{SecretChanges, StoreJob, Stored, Write};
 
@@ -98,10 +99,10 @@ impl Task {
             Message::Asked(account) => self.engine.handle_event(now, Event::Asked(account)),
             Message::Login {
                 account,
-                secret,
+                entered,
                 demand,
                 reply,
-            } => self.login(now, account, secret, demand, reply),
+            } => self.login(now, account, entered, demand, reply),
             Message::Forget { account, reply } => self.forget(now, account, reply),
             Message::Former { account, reply } => {
                 let _nobody_asks = reply.send(self.accounts.former(&account));
@@ -109,6 +110,12 @@ impl Task {
             Message::Store(job) => self.hand(job),
             Message::Status { accounts, reply } => {
                 let _nobody_asks = reply.send(self.status(now, &accounts));
+            }
+            Message::Credential { account, reply } => {
+                let view = self.engine.view(account, now);
+                let has_token = view.is_some_and(|view| view.has_refresh_token);
+                let entry = self.accounts.entry(account);
+                let _nobody_asks = reply.send(entry.map(|it| credential::of(it, has_token)));
             }
             Message::Sample { accounts, reply } => {
                 let _nobody_asks = reply.send(self.samples(now, &accounts));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokend_dialect::Asks;
 use tokend_engine::{AttemptId, AttemptKind, GrantId, WaiterId};
-use tokend_proto::LoginSecret;
+use tokend_store::EnteredCredential;
 
 use tokend_upstream::{AccessToken, Granted, Prepared};
 
@@ -17,7 +17,7 @@ pub(super) struct InFlight {
     /// The token that is about to be published, and its grant.
     pub(super) token: Option<(GrantId, Arc<AccessToken>)>,
     /// The entered credential that the attempt tries, until it is stored with the intent.
-    pub(super) entered: Option<LoginSecret>,
+    pub(super) entered: Option<Box<EnteredCredential>>,
     /// The waiter that entered it.
     pub(super) trial: Option<WaiterId>,
     /// The token request.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokend_engine::{AccountKey, AttemptId, Demand, WaiterId, Want};
-use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
+use tokend_proto::{AccountName, AccountStatus, CredentialStatus, Fault};
 use tokend_record::RecordKey;
+use tokend_store::EnteredCredential;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::accounts::Survey;
@@ -35,10 +36,10 @@ pub(crate) enum Message {
     Left(AccountKey, WaiterId),
     /// A session handed out a token that is due to be refreshed.
     Asked(AccountKey),
-    /// A person entered a secret.
+    /// A person entered a credential.
     Login {
         account: AccountKey,
-        secret: LoginSecret,
+        entered: Box<EnteredCredential>,
         demand: Demand,
         reply: AnswerSender,
     },
@@ -58,6 +59,11 @@ pub(crate) enum Message {
     Status {
         accounts: Vec<(AccountKey, AccountName)>,
         reply: oneshot::Sender<Vec<AccountStatus>>,
+    },
+    /// A request for what this account logs in with.
+    Credential {
+        account: AccountKey,
+        reply: oneshot::Sender<Option<CredentialStatus>>,
     },
     /// A request for metrics.
     Sample {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
-use tokend_proto::LoginSecret;
 use tokend_record::{Entered, Leftovers, Notes, RecordKey};
-use tokend_store::{Credential, StoreError, Strayed};
+use tokend_store::{Credential, EnteredCredential, StoreError, Strayed};
 use tokio::sync::oneshot;
 
 use tokend_upstream::Granted;
@@ -64,7 +63,7 @@ impl Write {
 pub(crate) struct SecretChanges {
     pub(crate) granted: Option<(AttemptId, Granted)>,
     /// The entered credential that the attempt of `intent_of` tries.
-    pub(crate) entered: Option<LoginSecret>,
+    pub(crate) entered: Option<Box<EnteredCredential>>,
     pub(crate) fate: Option<Fate>,
     pub(crate) forget: bool,
 }

@@ -1,43 +1,90 @@
 //! The credentials an account needs for a login.
 //!
 //! Owns the questions about them: whether a login is possible, what a person may enter, and what to ask that person for. Looks at the
-//! configuration; looks at a secret only to find its first and last character.
+//! configuration and the dialect, whose fields have all the names; looks at a secret only to find its first and last character.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use secrecy::SecretString;
 use tokend_config::Account;
-use tokend_dialect::{FieldUse, ProviderMessage, UsedBy};
+use tokend_dialect::{FieldUse, MULTILINE_LIMIT, ProviderMessage, VALUE_LIMIT};
 use tokend_notation::Lines;
-use tokend_proto::{Fault, FaultCode, LoginSecret, SecretText};
-
+use tokend_proto::{Fault, FaultCode, LoginSecret, NamedSecret, SecretText};
 use tokend_record::Entered;
+use tokend_store::EnteredSecrets;
+
+/// The most secrets that are entered at once: no dialect has that many.
+const MOST_AT_ONCE: usize = 16;
 
 /// Whether everything that a login needs is available.
-pub(crate) fn can_login(account: &Account, entered: Entered) -> bool {
+pub(crate) fn can_login(account: &Account, entered: &Entered) -> bool {
     account.dialect.can_login_at(&account.endpoint)
-        && login_secrets(account).all(|field| is_at_hand(account, &field, entered))
+        && required(account).all(|field| is_at_hand(account, &field, entered))
 }
 
-/// Whether a person may enter this secret for this account.
+/// What a client entered, if the account can use it: by the rule for secrets in files and at the prompt. `tokenctl` applies the rule too;
+/// but a line end or a second line from another client must not be stored and sent to a provider either.
 ///
 /// # Errors
 /// A fault that says why not and what to do instead.
-pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box<Fault>> {
-    let name = &account.name;
-    let field = match secret {
-        LoginSecret::Password(_) => "password",
-        LoginSecret::ClientSecret(_) => "client_secret",
-        LoginSecret::RefreshToken(_) => {
-            if account.dialect.can_refresh_at(&account.endpoint) {
-                return Ok(());
-            }
-            let message = format!(
-                "account {name} cannot use a refresh token: dialect {} has no refresh",
-                account.dialect.name()
-            );
-            return Err(refuse(message, format!("enter {}", what_to_enter(account))));
+pub(crate) fn taken(account: &Account, sent: LoginSecret) -> Result<EnteredSecrets, Box<Fault>> {
+    match sent.into_named() {
+        Ok(named) => taken_fields(account, vec![named]),
+        Err(token) => {
+            may_refresh(account)?;
+            let alone = alone(&token, "refresh token", Lines::One, SecretText::MAX_LEN)?;
+            Ok(EnteredSecrets::RefreshToken(alone))
         }
+    }
+}
+
+/// The same, of secrets by the names of their fields.
+///
+/// # Errors
+/// A fault that says why not and what to do instead.
+pub(crate) fn taken_fields(
+    account: &Account,
+    sent: Vec<NamedSecret>,
+) -> Result<EnteredSecrets, Box<Fault>> {
+    let bad = |message: &str| {
+        let fault = Fault::new(FaultCode::BadRequest, message);
+        Box::new(fault.advise("send each secret once, with the name of its field"))
     };
+    if sent.is_empty() || sent.len() > MOST_AT_ONCE {
+        return Err(bad("a credential has 1 to 16 secrets"));
+    }
+    let mut fields = BTreeMap::new();
+    for NamedSecret { field, secret } in sent {
+        let known = accepts(account, &field)?;
+        let (lines, limit) = match known.multiline {
+            true => (Lines::All, MULTILINE_LIMIT),
+            false => (Lines::One, VALUE_LIMIT),
+        };
+        let secret = alone(&secret, &known.label(), lines, limit)?;
+        if fields.insert(field.into(), secret).is_some() {
+            return Err(bad("a field was sent twice"));
+        }
+    }
+    Ok(EnteredSecrets::Fields(fields))
+}
+
+/// Whether a person may enter a refresh token.
+fn may_refresh(account: &Account) -> Result<(), Box<Fault>> {
+    if account.dialect.can_refresh_at(&account.endpoint) {
+        return Ok(());
+    }
+    let message = format!(
+        "account {} cannot use a refresh token: dialect {} has no refresh",
+        account.name,
+        account.dialect.name()
+    );
+    Err(refuse(message, format!("enter {}", what_to_enter(account))))
+}
+
+/// The field for which a person may enter a secret.
+fn accepts(account: &Account, field: &str) -> Result<FieldUse, Box<Fault>> {
+    let name = &account.name;
     if let Some(place) = account.secret(field) {
         let message = format!("the {field} of account {name} comes from {place}, as configured");
         let advice = format!(
@@ -46,38 +93,38 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
         );
         return Err(refuse(message, advice));
     }
-    if !takes(account, field) {
-        let message = format!(
-            "account {name} has no use for a {field}: a login by dialect {} sends none",
-            account.dialect.name()
-        );
-        return Err(refuse(message, format!("enter {}", what_to_enter(account))));
-    }
-    Ok(())
+    secrets_of_logins(account)
+        .find(|known| known.name == field)
+        .ok_or_else(|| {
+            let message = format!(
+                "account {name} has no use for a {field}: a login by dialect {} sends none",
+                account.dialect.name()
+            );
+            refuse(message, format!("enter {}", what_to_enter(account)))
+        })
 }
 
-/// The one line that is the secret in a client's input, by the rule for secrets in files and at the prompt. `tokenctl` applies the rule
-/// too; but a line end or a second line from another client must not be stored and sent to a provider either.
-///
-/// # Errors
-/// A fault that says why the input is no secret.
-pub(crate) fn alone(sent: LoginSecret) -> Result<LoginSecret, Box<Fault>> {
-    let (what, text, again): (_, _, fn(SecretText) -> LoginSecret) = match &sent {
-        LoginSecret::Password(text) => ("password", text, LoginSecret::Password),
-        LoginSecret::ClientSecret(text) => ("client secret", text, LoginSecret::ClientSecret),
-        LoginSecret::RefreshToken(text) => ("refresh token", text, LoginSecret::RefreshToken),
+/// The part of a client's input that is the secret.
+fn alone(
+    sent: &SecretText,
+    what: &str,
+    lines: Lines,
+    limit: usize,
+) -> Result<SecretString, Box<Fault>> {
+    let advice = match lines {
+        Lines::All => "send the secret alone",
+        Lines::One | Lines::First => "send the secret alone, as one line of text",
     };
     let no_secret = |why: &dyn fmt::Display| {
         let fault = Fault::new(FaultCode::BadRequest, format!("the {what} {why}"));
-        Box::new(fault.advise("send the secret alone, as one line of text"))
+        Box::new(fault.advise(advice))
     };
-    let found = tokend_notation::secret(text.expose().as_bytes(), Lines::One);
-    let alone = found.map_err(|why| no_secret(&why))?.text;
-    if alone.len() == text.len() {
-        return Ok(sent);
+    let found = tokend_notation::secret(sent.expose().as_bytes(), lines);
+    let found = found.map_err(|why| no_secret(&why))?.text;
+    match found.len() <= limit {
+        true => Ok(SecretString::from(found)),
+        false => Err(no_secret(&format_args!("is longer than {limit} bytes"))),
     }
-    let alone = SecretText::new(alone).map_err(|why| no_secret(&why))?;
-    Ok(again(alone))
 }
 
 /// The part of an account that a provider refused.
@@ -89,7 +136,7 @@ pub(crate) enum RefusedPart {
     Client,
     /// A credential that a person entered.
     Entered,
-    /// The name for people of a secret that can be entered.
+    /// The field of a secret that can be entered.
     EnteredOne(String),
 }
 
@@ -100,8 +147,8 @@ pub(crate) fn refused(account: &Account, message: Option<&str>) -> RefusedPart {
     if let Some(name) = named.filter(|name| account.secret(name).is_some()) {
         return RefusedPart::Configured(name.to_owned());
     }
-    if let Some(name) = named.filter(|name| login_secrets(account).any(|it| it.name == *name)) {
-        return RefusedPart::EnteredOne(name.replace('_', " "));
+    if let Some(name) = named.filter(|name| required(account).any(|it| it.name == *name)) {
+        return RefusedPart::EnteredOne(name.to_owned());
     }
     let of_client =
         message.is_some_and(|message| CLIENTS.iter().any(|code| message.contains(code)));
@@ -109,31 +156,31 @@ pub(crate) fn refused(account: &Account, message: Option<&str>) -> RefusedPart {
     let sent = account.dialect.fields_at(&account.endpoint).into_iter();
     let mut sent = sent
         .filter(|field| field.secret && !field.internal)
-        .filter(|field| account.secret(&field.name).is_some())
-        .map(|field| field.name);
-    let enters_client = login_secrets(account).any(|field| field.name == "client_secret");
+        .filter(|field| account.secret(&field.name).is_some());
+    let enters_client = required(account).find(FieldUse::is_of_client);
     match (
         of_client,
-        sent.find(|name| !of_client || name == "client_secret"),
+        sent.find(|field| !of_client || field.is_of_client()),
     ) {
-        (_, Some(secret)) => RefusedPart::Configured(secret),
-        (true, None) if !enters_client => RefusedPart::Client,
+        (_, Some(secret)) => RefusedPart::Configured(secret.name),
         // Whatever else a person enters, the client would be refused again.
-        (true, None) => RefusedPart::EnteredOne("client secret".to_owned()),
+        (true, None) => enters_client.map_or(RefusedPart::Client, |field| {
+            RefusedPart::EnteredOne(field.name)
+        }),
         (false, None) => RefusedPart::Entered,
     }
 }
 
 /// What a person can enter to get the account working, as the end of a sentence.
 pub(crate) fn what_to_enter(account: &Account) -> String {
-    let enterable = |name: &str| matches!(name, "password" | "client_secret");
-    let mut parts: Vec<_> = login_secrets(account)
-        .filter(|field| enterable(&field.name) && account.secret(&field.name).is_none())
-        .map(|field| match field.name.as_str() {
-            "client_secret" => "its client secret (`--client-secret`)".to_owned(),
-            name => format!("its {}", name.replace('_', " ")),
-        })
+    let of_login: Vec<_> = required(account)
+        .filter(|field| account.secret(&field.name).is_none())
+        .map(|field| format!("its {}", field.label()))
         .collect();
+    let mut parts = Vec::new();
+    if !of_login.is_empty() {
+        parts.push(of_login.join(" and "));
+    }
     if account.dialect.renews_itself_at(&account.endpoint) {
         parts.push("an access token that is still valid (`--refresh-token`)".to_owned());
     } else if account.dialect.can_refresh_at(&account.endpoint) {
@@ -146,31 +193,37 @@ pub(crate) fn what_to_enter(account: &Account) -> String {
     }
 }
 
-/// Whether a login sends this secret, also if it is optional, such as the secret of a client that may be public.
-pub(crate) fn takes(account: &Account, field: &str) -> bool {
-    secrets_of_logins(account).any(|known| known.name == field)
+/// The options with which `tokenctl login` asks for these fields, each after a blank. Without any it asks for the first one that can be
+/// entered, unless others are missing.
+pub(crate) fn options(account: &Account, fields: &[impl AsRef<str>]) -> String {
+    let first = required(account).find(|field| account.secret(&field.name).is_none());
+    match (fields, first) {
+        ([one], Some(first)) if one.as_ref() == first.name => String::new(),
+        _ => (fields.iter())
+            .map(|field| format!(" --field {}", field.as_ref()))
+            .collect(),
+    }
+}
+
+/// The secret of the client that a login sends, also if it is optional because the client may be public.
+pub(crate) fn client_secret(account: &Account) -> Option<FieldUse> {
+    secrets_of_logins(account).find(FieldUse::is_of_client)
 }
 
 /// The secrets that every login needs.
-fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
+fn required(account: &Account) -> impl Iterator<Item = FieldUse> {
     secrets_of_logins(account).filter(|field| field.required)
 }
 
-fn secrets_of_logins(account: &Account) -> impl Iterator<Item = FieldUse> {
-    account
-        .dialect
-        .fields_at(&account.endpoint)
-        .into_iter()
-        .filter(|field| field.secret && !field.internal && field.used_by != UsedBy::Refresh)
+/// The secrets that logins send, in the order in which they are asked for.
+pub(crate) fn secrets_of_logins(account: &Account) -> impl Iterator<Item = FieldUse> {
+    let fields = account.dialect.fields_at(&account.endpoint).into_iter();
+    fields.filter(FieldUse::is_enterable)
 }
 
-fn is_at_hand(account: &Account, field: &FieldUse, entered: Entered) -> bool {
-    let by_person = match field.name.as_str() {
-        "password" => entered.password,
-        "client_secret" => entered.client_secret,
-        _ => false,
-    };
-    by_person || account.secret(&field.name).is_some() || account.field(&field.name).is_some()
+fn is_at_hand(account: &Account, field: &FieldUse, entered: &Entered) -> bool {
+    let name = field.name.as_str();
+    entered.has(name) || account.secret(name).is_some() || account.field(name).is_some()
 }
 
 fn refuse(message: String, advice: String) -> Box<Fault> {

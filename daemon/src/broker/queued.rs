@@ -1,7 +1,7 @@
 //! The clients that wait for the driver, and how many of them each user has.
 
 use tokend_engine::{AccountKey, WaiterFault as Why};
-use tokend_proto::LoginSecret;
+use tokend_store::EnteredCredential;
 
 use crate::broker::inbox::AnswerSender;
 use crate::broker::wording::What;
@@ -28,13 +28,13 @@ pub(super) enum Purpose {
 /// How far an entered credential has come.
 #[derive(Debug)]
 pub(super) enum Progress {
-    Entered(LoginSecret),
+    Entered(Box<EnteredCredential>),
     Trying,
     Sent,
 }
 
 impl Progress {
-    pub(super) fn in_words(&self, what: What, why: Why) -> String {
+    pub(super) fn in_words(&self, what: &What, why: Why) -> String {
         match (self, why) {
             (Self::Sent, Why::StoreUnavailable { .. }) => format!(
                 "the provider accepted {what}, which is used but only in memory until the store can be written"

@@ -13,8 +13,7 @@ use tokend_engine::{
     Timestamp, TokenFacts,
 };
 use tokend_process::task;
-use tokend_proto::LoginSecret;
-use tokend_store::Credential;
+use tokend_store::{Credential, EnteredSecrets};
 
 use super::in_flight::InFlight;
 use super::task::Task;
@@ -38,7 +37,10 @@ impl Task {
         };
         let entered = in_flight.and_then(|in_flight| in_flight.entered.clone());
         let configured = Arc::clone(&entry.served.account);
-        if entered.as_ref().is_some_and(|it| is_held(it, &credential)) {
+        if entered
+            .as_ref()
+            .is_some_and(|it| is_held(&it.secrets, &credential))
+        {
             let now = self.clock.steady();
             self.engine
                 .handle_event(now, Event::EnteredAgain(account, attempt));
@@ -55,7 +57,7 @@ impl Task {
         let own = self.own.clone();
         task::spawn(async move {
             let prepare = task::guarded(async move {
-                let entered = entered.as_ref();
+                let entered = entered.as_ref().map(|it| &it.secrets);
                 upstream
                     .prepare(configured, kind, &credential, entered, access_token)
                     .await
@@ -255,9 +257,7 @@ impl Task {
 }
 
 /// Whether the entered credential is the refresh token that is held.
-fn is_held(entered: &LoginSecret, credential: &Credential) -> bool {
-    let LoginSecret::RefreshToken(entered) = entered else {
-        return false;
-    };
-    (credential.refresh_token.as_ref()).is_some_and(|held| held.expose_secret() == entered.expose())
+fn is_held(entered: &EnteredSecrets, credential: &Credential) -> bool {
+    let (entered, held) = (entered.refresh_token(), credential.refresh_token.as_ref());
+    (entered.zip(held)).is_some_and(|(it, held)| it.expose_secret() == held.expose_secret())
 }

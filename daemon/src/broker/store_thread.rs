@@ -264,13 +264,13 @@ fn prepare(record: &mut Record, write: &mut Write, clock: &Clock) {
         tokend_record::forget(record);
     }
     if let Some(fate) = secrets.fate {
-        tokend_record::settle_fate(record, fate, clock);
+        tokend_record::settle_fate(record, fate);
     }
     if let Some((id, granted)) = secrets.granted.take() {
         tokend_record::take_granted(record, id, granted, secrets.fate);
     }
-    if let (Some(attempt), Some(secret)) = (write.intent_of, &secrets.entered) {
-        tokend_record::take_candidate(record, attempt, secret);
+    if let (Some(attempt), Some(entered)) = (write.intent_of, &secrets.entered) {
+        tokend_record::take_candidate(record, attempt, entered);
     }
     tokend_record::update(record, &write.durable, &write.host, &write.notes, clock);
 }

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use tokend_engine::{AccountKey, AttemptKind, Demand, Event, Timestamp, Verdict, WaiterId, Want};
-use tokend_proto::{Fault, FaultCode, LoginSecret};
+use tokend_proto::{Fault, FaultCode};
+use tokend_store::EnteredCredential;
 
 use super::queued::{Progress, Purpose, Queued};
 use super::task::Task;
@@ -149,25 +150,23 @@ impl Task {
         )
     }
 
-    /// A person entered a secret.
+    /// A person entered a credential.
     pub(super) fn login(
         &mut self,
         now: Timestamp,
         account: AccountKey,
-        secret: LoginSecret,
+        credential: Box<EnteredCredential>,
         demand: Demand,
         reply: AnswerSender,
     ) {
         let Some(entry) = self.accounts.entry(account) else {
             return answer_gone(reply);
         };
-        let mut entered = entry.notes.entered;
-        entered.password |= matches!(secret, LoginSecret::Password(_));
-        entered.client_secret |= matches!(secret, LoginSecret::ClientSecret(_));
-        let refresh_token = matches!(secret, LoginSecret::RefreshToken(_));
-        let can_login = login_means::can_login(&entry.served.account, entered);
-        let what = What::of(&secret);
-        let purpose = Purpose::Login(what, Progress::Entered(secret));
+        let refresh_token = credential.secrets.refresh_token().is_some();
+        let entered = entry.notes.entered.with(&credential);
+        let can_login = login_means::can_login(&entry.served.account, &entered);
+        let what = What::of(&credential.secrets);
+        let purpose = Purpose::Login(what, Progress::Entered(credential));
         let Some(waiter) = self.wait(account, purpose, reply) else {
             return;
         };
@@ -197,7 +196,7 @@ impl Task {
             }
             return;
         }
-        let can_login = login_means::can_login(&entry.served.account, Entered::default());
+        let can_login = login_means::can_login(&entry.served.account, &Entered::default());
         let Some(waiter) = self.wait(account, Purpose::Forget, reply) else {
             return;
         };
@@ -245,12 +244,12 @@ impl Task {
     }
 
     /// The credential that this waiter entered, which is to be tried now.
-    pub(super) fn entered_by(&mut self, waiter: WaiterId) -> Option<LoginSecret> {
+    pub(super) fn entered_by(&mut self, waiter: WaiterId) -> Option<Box<EnteredCredential>> {
         let Purpose::Login(_, progress) = &mut self.waiters.get_mut(&waiter)?.purpose else {
             return None;
         };
         match std::mem::replace(progress, Progress::Trying) {
-            Progress::Entered(secret) => Some(secret),
+            Progress::Entered(credential) => Some(credential),
             Progress::Trying | Progress::Sent => None,
         }
     }
@@ -321,14 +320,14 @@ impl Task {
             (Verdict::Unproven(unproven), Purpose::Login(what, _)) => {
                 let notes = entry.notes_of_trial();
                 let fault_text = self.fault_text(entry).about(&notes);
-                DriverAnswer::fault(fault_text.unproven(what, unproven))
+                DriverAnswer::fault(fault_text.unproven(&what, unproven))
             }
             (Verdict::Unproven(_), _) => return answer_gone(reply),
             (Verdict::Done, _) => DriverAnswer::forgotten(name),
             (Verdict::Fault(why), purpose) => {
                 let mut fault = self.fault_text(entry).tell(why);
                 if let Purpose::Login(what, progress) = purpose {
-                    fault.message = format!("{}: {}", progress.in_words(what, why), fault.message);
+                    fault.message = format!("{}: {}", progress.in_words(&what, why), fault.message);
                 }
                 DriverAnswer::fault(fault)
             }

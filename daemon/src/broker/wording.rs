@@ -191,19 +191,19 @@ impl<'a> FaultText<'a> {
             RefusedPart::Configured(secret) => format!(
                 "correct the {secret} that [account.{key}] refers to, then run `tokenctl reload`"
             ),
-            RefusedPart::EnteredOne(secret) if secret == "client secret" => {
-                format!("run `tokenctl login {name} --client-secret` and enter the right one")
-            }
-            RefusedPart::EnteredOne(secret) => {
-                format!("run `tokenctl login {name}` and enter its {secret}")
+            RefusedPart::EnteredOne(field) => {
+                let option = login_means::options(self.account, &[field]);
+                let secret = tokend_dialect::label_of(field);
+                format!("run `tokenctl login {name}{option}` and enter its {secret}")
             }
             RefusedPart::Client => {
-                let entered = match login_means::takes(self.account, "client_secret") {
-                    true => format!(", or enter it with `tokenctl login {name} --client-secret`"),
-                    false => String::new(),
-                };
+                let entered = login_means::client_secret(self.account).map(|field| {
+                    let option = login_means::options(self.account, &[&field.name]);
+                    format!(", or enter it with `tokenctl login {name}{option}`")
+                });
                 format!(
-                    "check the client_id of [account.{key}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}"
+                    "check the client_id of [account.{key}], add the client_secret that belongs to it, and run `tokenctl reload`{}",
+                    entered.unwrap_or_default()
                 )
             }
             RefusedPart::Entered => return None,

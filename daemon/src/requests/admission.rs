@@ -117,11 +117,12 @@ fn permissions(request: &Request) -> Option<(Permission, Option<Permission>)> {
         Request::Apis { account: None, .. } => (Permission::Status, Some(Permission::Get)),
         Request::Reject { .. } => (Permission::Reject, Some(Permission::Get)),
         Request::Refresh { .. } => (Permission::Refresh, Some(Permission::Get)),
-        Request::Login { .. } => (Permission::Login, None),
+        Request::Login { .. } | Request::Enter { .. } => (Permission::Login, None),
         Request::Forget { .. } => (Permission::Forget, None),
         Request::Diagnose { .. } => (Permission::Status, Some(Permission::Reload)),
         Request::Reload => (Permission::Reload, None),
         Request::Status { .. }
+        | Request::Credential { .. }
         | Request::Sinks { .. }
         | Request::List { .. }
         | Request::Metrics { .. }

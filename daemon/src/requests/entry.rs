@@ -37,7 +37,7 @@ impl Entry {
                 AuditEvent::Release
             }
             Request::Refresh { .. } => AuditEvent::Refresh,
-            Request::Login { .. } => AuditEvent::Login,
+            Request::Login { .. } | Request::Enter { .. } => AuditEvent::Login,
             Request::Forget { .. } => AuditEvent::Forget,
             Request::Reload => AuditEvent::Reload,
             // A request that only reads is recorded when it is refused.

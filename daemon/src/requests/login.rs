@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokend_engine::Demand;
 use tokend_policy::Peer;
-use tokend_proto::{LoginSecret, Response};
+use tokend_proto::{Fault, LoginSecret, NamedSecret, Response};
+use tokend_store::{EnteredCredential, EnteredSecrets, Entry};
 
 use super::admission::Admitted;
 use super::done::Done;
@@ -26,12 +27,38 @@ impl Requests {
         admitted: &Admitted<'_>,
         secret: LoginSecret,
     ) -> Done {
-        let usable = login_means::accepts(&served.account, &secret);
-        let secret = match usable.and_then(|()| login_means::alone(secret)) {
-            Ok(secret) => secret,
+        let taken = login_means::taken(&served.account, secret);
+        self.entered(served, peer, admitted, taken)
+    }
+
+    /// Secrets by the names of their fields.
+    pub(super) fn enter(
+        &self,
+        served: &ServedAccount,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        secrets: Vec<NamedSecret>,
+    ) -> Done {
+        let taken = login_means::taken_fields(&served.account, secrets);
+        self.entered(served, peer, admitted, taken)
+    }
+
+    fn entered(
+        &self,
+        served: &ServedAccount,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        taken: Result<EnteredSecrets, Box<Fault>>,
+    ) -> Done {
+        let secrets = match taken {
+            Ok(secrets) => secrets,
             Err(fault) => return Done::Now(Response::Fault(*fault)),
         };
         tracing::info!(account = %served.account.name, peer = %peer, "a person enters a credential");
+        let entry = Entry {
+            at: Some(self.clock.wall_ms()),
+            by: Some(peer.uid),
+        };
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);
         let demand = Demand {
@@ -43,7 +70,7 @@ impl Requests {
         served.cell.asked().touch(now);
         self.ask(admitted, |reply| Message::Login {
             account,
-            secret,
+            entered: Box::new(EnteredCredential { secrets, entry }),
             demand,
             reply,
         })

@@ -73,7 +73,10 @@ impl Terms {
     pub(super) fn of(request: &Request) -> Self {
         match request {
             Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. } => Self::Token,
-            Request::Login { .. } | Request::Forget { .. } | Request::Reload => Self::Act,
+            Request::Login { .. }
+            | Request::Enter { .. }
+            | Request::Forget { .. }
+            | Request::Reload => Self::Act,
             Request::Report { .. } => Self::Act,
             _ => Self::View(Box::new(request.clone())),
         }

@@ -3,6 +3,8 @@
 //! Owns the schema. The serde forms of what holds secrets are private, so that nobody serialises a [`Record`] by accident. Must never
 //! leave plaintext in memory that is not wiped, nor put any of it into an error.
 
+mod credential;
+
 use std::fmt;
 use std::io;
 
@@ -15,8 +17,8 @@ use zeroize::Zeroizing;
 use crate::account::AccountId;
 use crate::error::{QuarantineReason, StoreError};
 use crate::record::{
-    Anchor, CandidateKind, Credential, PaceState, Record, StoredAttempt, StoredBlock,
-    StoredCandidate, StoredGrant, StoredIntent, StoredNoVerdict,
+    Anchor, Credential, PaceState, Record, StoredAttempt, StoredBlock, StoredCandidate,
+    StoredGrant, StoredIntent, StoredNoVerdict,
 };
 use crate::sizes::MAX_RECORD_BYTES;
 
@@ -122,7 +124,7 @@ struct RecordForm {
     anchor: Anchor,
     identity: String,
     last_begun: u64,
-    #[serde(with = "CredentialForm")]
+    #[serde(with = "credential")]
     credential: Credential,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
     candidate: Option<StoredCandidate>,
@@ -153,38 +155,6 @@ struct RecordForm {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Credential", deny_unknown_fields)]
-struct CredentialForm {
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
-    password: Option<SecretString>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
-    client_secret: Option<SecretString>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
-    refresh_token: Option<SecretString>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_expires_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "is_false")]
-    refresh_in_doubt: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
-    refresh_refused: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    entered_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
-    spare_refresh_token: Option<SecretString>,
-    #[serde(default, skip_serializing_if = "is_false")]
-    spare_unsent: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "StoredCandidate", deny_unknown_fields)]
-struct CandidateForm {
-    attempt: u64,
-    kind: CandidateKind,
-    #[serde(serialize_with = "Plain::write", deserialize_with = "Plain::read")]
-    secret: SecretString,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(remote = "StoredGrant", deny_unknown_fields)]
 struct GrantForm {
     id: u64,
@@ -208,16 +178,6 @@ fn is_false(it: &bool) -> bool {
 trait Plain: Sized {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error>;
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
-}
-
-impl Plain for StoredCandidate {
-    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        CandidateForm::serialize(self, to)
-    }
-
-    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        CandidateForm::deserialize(from)
-    }
 }
 
 impl Plain for StoredGrant {

@@ -70,8 +70,9 @@ pub use key_file::make_key_file;
 pub use key_names::{KEY_CREDENTIAL, KEY_FILE};
 pub use named_key::{NamedKey, must_be_elsewhere};
 pub use record::{
-    Anchor, BlockReason, CandidateKind, Credential, PaceState, Record, StoredAttempt,
-    StoredAttemptKind, StoredBlock, StoredCandidate, StoredGrant, StoredIntent, StoredNoVerdict,
+    Anchor, BlockReason, Credential, EnteredCredential, EnteredSecret, EnteredSecrets, Entry,
+    PaceState, Record, StoredAttempt, StoredAttemptKind, StoredBlock, StoredCandidate, StoredGrant,
+    StoredIntent, StoredNoVerdict,
 };
 pub use redb_store::RedbStore;
 pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, rotate_to_named, settle};

@@ -3,6 +3,8 @@
 //! Plain data with every secret in a `SecretString`, so `Debug` is safe. Only `codec` may serialise it. Times are Unix milliseconds by
 //! the wall clock of the record's [`Anchor`].
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -91,10 +93,8 @@ pub struct Anchor {
 /// The stored secrets of an account. All are optional: most of them may be in files instead.
 #[derive(Debug, Clone, Default)]
 pub struct Credential {
-    /// RFC 6749 section 4.3.
-    pub password: Option<SecretString>,
-    /// RFC 6749 section 2.3.1.
-    pub client_secret: Option<SecretString>,
+    /// The secrets that a person entered, by the names of the dialect's fields.
+    pub secrets: BTreeMap<Box<str>, EnteredSecret>,
     /// RFC 6749 section 1.5, the newest one the provider gave.
     pub refresh_token: Option<SecretString>,
     /// When the refresh token ends, Unix ms, if the provider says so.
@@ -103,12 +103,46 @@ pub struct Credential {
     pub refresh_in_doubt: bool,
     /// Whether the provider refused the refresh token. It is kept until another takes its place.
     pub refresh_refused: bool,
-    /// When a person typed a part of this, Unix ms.
-    pub entered_at: Option<i64>,
+    /// Who entered the refresh token, or one before it that it came from; `None` if it came from a login.
+    pub refresh_entered: Option<Entry>,
     /// The spare refresh token: a person entered it, it was sent, and its outcome is unknown. For when no other credential is left.
     pub spare_refresh_token: Option<SecretString>,
     /// Whether the spare one is a successor that the provider brought and that was never sent.
     pub spare_unsent: bool,
+}
+
+impl Credential {
+    /// The secret that a person entered for this field.
+    #[must_use]
+    pub fn secret(&self, field: &str) -> Option<&SecretString> {
+        self.secrets.get(field).map(|entered| &entered.secret)
+    }
+}
+
+/// A secret that a person entered.
+#[derive(Debug, Clone)]
+pub struct EnteredSecret {
+    /// The secret.
+    pub secret: SecretString,
+    /// Who entered it.
+    pub entry: Entry,
+}
+
+impl EnteredSecret {
+    /// A secret, and who entered it.
+    #[must_use]
+    pub fn new(secret: SecretString, entry: Entry) -> Self {
+        Self { secret, entry }
+    }
+}
+
+/// Who entered something, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// Unix ms; `None` in records of older versions that entered more than one thing.
+    pub at: Option<i64>,
+    /// The user's number; `None` in records of older versions.
+    pub by: Option<u32>,
 }
 
 /// A credential that a person entered, before it is known to be right.
@@ -116,22 +150,52 @@ pub struct Credential {
 pub struct StoredCandidate {
     /// Id of the attempt that tries it.
     pub attempt: u64,
-    /// What kind of credential.
-    pub kind: CandidateKind,
     /// The credential.
-    pub secret: SecretString,
+    pub entered: EnteredCredential,
+}
+
+/// What a person entered at one time, and is tried by one attempt.
+#[derive(Debug, Clone)]
+pub struct EnteredCredential {
+    /// What it consists of.
+    pub secrets: EnteredSecrets,
+    /// Who entered it.
+    pub entry: Entry,
 }
 
 /// What a person may enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CandidateKind {
-    /// RFC 6749 section 4.3.
-    Password,
-    /// RFC 6749 section 2.3.1.
-    ClientSecret,
+#[derive(Debug, Clone)]
+pub enum EnteredSecrets {
+    /// Secrets of a login, by the names of the dialect's fields.
+    Fields(BTreeMap<Box<str>, SecretString>),
     /// RFC 6749 section 1.5.
-    RefreshToken,
+    RefreshToken(SecretString),
+}
+
+impl EnteredSecrets {
+    /// A secret for one field.
+    #[must_use]
+    pub fn one(field: &str, secret: SecretString) -> Self {
+        Self::Fields(BTreeMap::from([(field.into(), secret)]))
+    }
+
+    /// The refresh token, if it is one.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&SecretString> {
+        match self {
+            Self::RefreshToken(token) => Some(token),
+            Self::Fields(_) => None,
+        }
+    }
+
+    /// The secret for this field of a login, if there is one.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&SecretString> {
+        match self {
+            Self::Fields(fields) => fields.get(name),
+            Self::RefreshToken(_) => None,
+        }
+    }
 }
 
 /// A stored grant.

@@ -29,8 +29,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
 use tokend_dialect::{Fields, Processed, ProviderReply, RetryAfter, SpentTokens, UsedBy};
 use tokend_engine::{AttemptKind, ProviderAnswer};
-use tokend_proto::LoginSecret;
-use tokend_store::Credential;
+use tokend_store::{Credential, EnteredSecrets};
 
 use self::secrets::{SecretSource, resolve};
 use tokend_process::clock::Clock;
@@ -146,7 +145,7 @@ impl Upstream {
         account: Arc<Account>,
         kind: AttemptKind,
         credential: &Credential,
-        entered: Option<&LoginSecret>,
+        entered: Option<&EnteredSecrets>,
         access_token: Option<SecretString>,
     ) -> Result<Prepared, PrepareError> {
         let exchange = self.exchange.load_full();
@@ -308,7 +307,7 @@ impl Exchange {
         account: &Account,
         kind: AttemptKind,
         credential: &Credential,
-        entered: Option<&LoginSecret>,
+        entered: Option<&EnteredSecrets>,
         access_token: Option<SecretString>,
     ) -> Result<(Fields, Box<str>), PrepareError> {
         let mut fields = Fields::new();
@@ -330,12 +329,10 @@ impl Exchange {
                 continue;
             }
             let stored = match name {
-                "password" => credential.password.clone(),
-                "client_secret" => credential.client_secret.clone(),
                 tokend_dialect::REFRESH_TOKEN => credential.refresh_token.clone(),
                 tokend_dialect::ACCESS_TOKEN if renews_itself => credential.refresh_token.clone(),
                 tokend_dialect::ACCESS_TOKEN => access_token.clone(),
-                _ => None,
+                name => credential.secret(name).cloned(),
             };
             let value = match account.secret(name) {
                 _ if entered_value.is_some() => entered_value,
@@ -384,14 +381,17 @@ impl Exchange {
 }
 
 /// The value a person entered for this field, if there is one.
-fn entered_value(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<SecretString> {
-    let (name, text) = match entered {
-        LoginSecret::Password(text) => ("password", text),
-        LoginSecret::ClientSecret(text) => ("client_secret", text),
-        LoginSecret::RefreshToken(text) if renews_itself => (tokend_dialect::ACCESS_TOKEN, text),
-        LoginSecret::RefreshToken(text) => (tokend_dialect::REFRESH_TOKEN, text),
+fn entered_value(
+    entered: &EnteredSecrets,
+    field: &str,
+    renews_itself: bool,
+) -> Option<SecretString> {
+    let of_token = match renews_itself {
+        true => tokend_dialect::ACCESS_TOKEN,
+        false => tokend_dialect::REFRESH_TOKEN,
     };
-    (name == field).then(|| SecretString::from(text.expose().to_owned()))
+    let token = entered.refresh_token().filter(|_| field == of_token);
+    token.or_else(|| entered.field(field)).cloned()
 }
 
 fn prefix(kind: AttemptKind) -> &'static str {

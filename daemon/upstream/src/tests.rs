@@ -1,7 +1,6 @@
 //! One exchange with a provider, against a real socket on the loopback address.
 
 use tokend_engine::GrantFacts;
-use tokend_proto::SecretText;
 
 use super::*;
 use tokend_config::testing::Site;
@@ -293,12 +292,12 @@ async fn what_a_person_enters_goes_before_what_is_stored_or_configured() {
     for (kind, secret, sent) in [
         (
             AttemptKind::Login,
-            LoginSecret::Password(SecretText::new("typed").unwrap()),
+            EnteredSecrets::one("password", "typed".into()),
             "password=typed",
         ),
         (
             AttemptKind::Refresh,
-            LoginSecret::RefreshToken(SecretText::new("typed").unwrap()),
+            EnteredSecrets::RefreshToken("typed".into()),
             "refresh_token=typed",
         ),
     ] {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use tokend_proto::{AccountStatus, Fault, LastAttempt, PaceStatus, SinkLine};
+use tokend_proto::{AccountStatus, CredentialStatus, Fault, LastAttempt, PaceStatus, SinkLine};
 
 use crate::time::rfc3339;
 
@@ -29,6 +29,18 @@ pub fn account<'a>(status: &'a AccountStatus, sinks: &'a [SinkLine]) -> Account<
         problem: status.problem.as_ref().map(Problem::from),
         waiters: status.waiters,
         sinks: own.map(Sink::from).collect(),
+        credential: None,
+    }
+}
+
+impl<'a> Account<'a> {
+    /// The same, with what it logs in with, where that is known.
+    #[must_use]
+    pub fn with(self, credential: Option<&'a CredentialStatus>) -> Self {
+        Self {
+            credential: credential.map(Credential::from),
+            ..self
+        }
     }
 }
 
@@ -52,6 +64,48 @@ pub struct Account<'a> {
     problem: Option<Problem<'a>>,
     waiters: u32,
     sinks: Vec<Sink<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<Credential<'a>>,
+}
+
+/// What an account logs in with.
+#[derive(Serialize)]
+struct Credential<'a> {
+    fields: Vec<Field<'a>>,
+    can_refresh: bool,
+    refresh_token_entered_at: Option<String>,
+    refresh_token_entered_by: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    field: &'a str,
+    description: &'a str,
+    required: bool,
+    multiline: bool,
+    origin: Cow<'static, str>,
+    entered_at: Option<String>,
+    entered_by: Option<u32>,
+}
+
+impl<'a> From<&'a CredentialStatus> for Credential<'a> {
+    fn from(status: &'a CredentialStatus) -> Self {
+        let fields = status.fields.iter().map(|field| Field {
+            field: &field.field,
+            description: &field.description,
+            required: field.required,
+            multiline: field.multiline,
+            origin: field.origin.name(),
+            entered_at: field.entered_at_ms.and_then(rfc3339),
+            entered_by: field.entered_by,
+        });
+        Self {
+            fields: fields.collect(),
+            can_refresh: status.can_refresh,
+            refresh_token_entered_at: status.refresh_entered_at_ms.and_then(rfc3339),
+            refresh_token_entered_by: status.refresh_entered_by,
+        }
+    }
 }
 
 /// A file that is kept fresh.

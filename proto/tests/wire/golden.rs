@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::samples::{finding, name, payload, requests, responses, secret, status};
+use crate::samples::{credential, finding, name, payload, requests, responses, secret, status};
 use tokend_proto::*;
 
 #[test]
@@ -127,6 +127,7 @@ fn nested_variants_keep_their_tags() {
         let finding = Finding { topic, ..finding() };
         (topic.as_str(), found(finding))
     });
+    let origins = SecretOrigin::ALL.map(|each| (each.as_str(), origin(each)));
     let tags = [
         tags("fault", &faults, is_other),
         tags("state", &states, is_other),
@@ -134,9 +135,18 @@ fn nested_variants_keep_their_tags() {
         tags("login", &logins, is_refused),
         tags("severity", &severities, is_other),
         tags("topic", &topics, is_other),
+        tags("origin", &origins, is_other),
     ]
     .concat();
     assert_eq!(golden("tags.txt", &tags), tags);
+}
+
+fn origin(origin: SecretOrigin) -> Vec<u8> {
+    let mut status = credential();
+    for field in &mut status.fields {
+        field.origin = origin;
+    }
+    payload(&answer(Response::Credential(Box::new(status))))
 }
 
 /// The tags of one enum, found where messages differ that differ only in it.

@@ -179,7 +179,14 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
             assert_eq!(listed(stringify!($name)), own);
         )+};
     }
-    same!(FaultCode, AccountState, AttemptKind, Severity, Topic);
+    same!(
+        FaultCode,
+        AccountState,
+        AttemptKind,
+        Severity,
+        Topic,
+        SecretOrigin
+    );
     let kinds = |of: &str| page.tables.keys().filter(|it| it.starts_with(of)).count();
     assert_eq!(kinds("request "), requests().len());
     assert_eq!(kinds("response "), responses().len());
@@ -211,7 +218,14 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
             assert_eq!(documented(stringify!($name)), $name::Other(900).for_version(1).to_string());
         )+};
     }
-    nearest!(FaultCode, AccountState, AttemptKind, Severity, Topic);
+    nearest!(
+        FaultCode,
+        AccountState,
+        AttemptKind,
+        Severity,
+        Topic,
+        SecretOrigin
+    );
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
         refusal(),
         sink_report(),
         sinks(),
+        asked(),
+        entered(),
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -133,6 +135,41 @@ fn sink() -> SinkLine {
     }
 }
 
+fn asked() -> Request {
+    Request::Credential {
+        account: name("ads"),
+    }
+}
+
+fn entered() -> Request {
+    Request::Enter {
+        account: name("ads"),
+        secrets: vec![NamedSecret {
+            field: "pin".into(),
+            secret: secret("sample-pin"),
+        }],
+    }
+}
+
+pub(crate) fn credential() -> CredentialStatus {
+    CredentialStatus {
+        account: name("ads"),
+        fields: vec![CredentialField {
+            field: "pin".into(),
+            description: "from the card".into(),
+            required: true,
+            multiline: false,
+            origin: SecretOrigin::Entered,
+            entered_at_ms: Some(1_700_000_000_000),
+            entered_by: Some(1000),
+        }],
+        can_refresh: true,
+        has_refresh_token: true,
+        refresh_entered_at_ms: None,
+        refresh_entered_by: Some(0),
+    }
+}
+
 /// A name and a frame for each variant of [`Response`].
 pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
     let responses = [
@@ -176,6 +213,7 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
             sinks: vec![sink()],
             next: None,
         }),
+        Response::Credential(Box::new(credential())),
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -206,6 +244,7 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Apis(_) => "apis",
         Response::Refusal { .. } => "refusal",
         Response::Sinks(_) => "sinks",
+        Response::Credential(_) => "credential",
         _ => panic!("a new variant needs its name here"),
     }
 }

@@ -15,7 +15,7 @@ use super::place::Place;
 use super::terminal::agree;
 use super::tokend::Checked;
 use super::units::Units;
-use crate::account_file::{AccountFile, login_command};
+use crate::account_file::{AccountFile, REFRESH_TOKEN, login_command};
 use crate::arguments::{Init, Kind, Login};
 use crate::failure::{Exit, Failure};
 use crate::{input, login, output, words};
@@ -151,26 +151,19 @@ impl Steps<'_> {
             Some(_) => input::is_terminal(),
             None => self.is_asked && agree(&format!("enter the {field} now ({command})?"))?,
         };
-        let kind = match field {
-            "password" => Some(Kind::Password),
-            "client_secret" => Some(Kind::ClientSecret),
-            "refresh_token" => Some(Kind::RefreshToken),
-            _ => None,
-        };
-        match kind.filter(|_| is_wanted) {
-            Some(kind) => {
-                let login = Login {
-                    account: self.name.clone(),
-                    kind,
-                };
-                login::run(Some(socket.as_path()), &login)?;
-                Ok(true)
-            }
-            None => {
-                next(&command);
-                Ok(false)
-            }
+        if !is_wanted {
+            next(&command);
+            return Ok(false);
         }
+        let login = Login {
+            account: self.name.clone(),
+            kind: match field {
+                REFRESH_TOKEN => Kind::RefreshToken,
+                _ => Kind::Missing,
+            },
+        };
+        login::run(Some(socket.as_path()), &login)?;
+        Ok(true)
     }
 
     /// Obtains one token, and shows nothing of it.

@@ -5,13 +5,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokend_client::{AccountStatus, PaceStatus};
+use tokend_client::{AccountStatus, CredentialField, CredentialStatus, PaceStatus, SecretOrigin};
 
 use super::columns::{columns, wrap};
 use crate::words;
 
-/// A list of names and values that shows every field of a status.
-pub(crate) fn detail(status: &AccountStatus, now: Timestamp, width: usize) -> String {
+/// A list of names and values that shows every field of a status, and of what the account logs in with where that is known.
+pub(crate) fn detail(
+    status: &AccountStatus,
+    credential: Option<&CredentialStatus>,
+    now: Timestamp,
+    width: usize,
+) -> String {
     let mut lines = vec![
         ("account", status.account.to_string()),
         (
@@ -20,15 +25,7 @@ pub(crate) fn detail(status: &AccountStatus, now: Timestamp, width: usize) -> St
         ),
         ("state", status.state.to_string()),
         ("access token", access_token(status, now)),
-        (
-            "refresh token",
-            if status.has_refresh_token {
-                "held"
-            } else {
-                "none"
-            }
-            .to_owned(),
-        ),
+        ("refresh token", refresh_token(status, credential, now)),
         ("stored", stored(status)),
         ("attempts", pace(status.attempts, now)),
         ("logins", pace(status.logins, now)),
@@ -36,6 +33,12 @@ pub(crate) fn detail(status: &AccountStatus, now: Timestamp, width: usize) -> St
         ("last attempt", last_attempt(status, now)),
         ("waiting", requests(status.waiters)),
     ];
+    for field in credential.into_iter().flat_map(|it| &it.fields) {
+        // A secret that no login needs is of interest only if there is one.
+        if field.required || field.origin != SecretOrigin::Missing {
+            lines.push(("secret", secret(status, field, now)));
+        }
+    }
     if let Some(problem) = &status.problem {
         lines.push(("problem", format!("{} ({})", problem.message, problem.code)));
         if let Some(advice) = &problem.advice {
@@ -81,6 +84,51 @@ fn access_token(status: &AccountStatus, now: Timestamp) -> String {
         (true, None, Some(at)) => format!("expires {}{lifetime}", words::moment_at(now, at)),
         (true, None, None) => "held; the provider does not say how long it lives".to_owned(),
     }
+}
+
+fn refresh_token(
+    status: &AccountStatus,
+    credential: Option<&CredentialStatus>,
+    now: Timestamp,
+) -> String {
+    let entered = credential.and_then(|it| {
+        let (at, by) = (it.refresh_entered_at_ms, it.refresh_entered_by);
+        (at.is_some() || by.is_some()).then(|| entry(at, by, now))
+    });
+    match (status.has_refresh_token, entered) {
+        (false, _) => "none".to_owned(),
+        (true, None) => "held".to_owned(),
+        (true, Some(entered)) => format!("held, from one that was {entered}"),
+    }
+}
+
+fn secret(status: &AccountStatus, field: &CredentialField, now: Timestamp) -> String {
+    let name = &field.field;
+    match field.origin {
+        SecretOrigin::Missing => {
+            format!(
+                "{name}: missing; enter it with: tokenctl login {}",
+                status.account
+            )
+        }
+        SecretOrigin::Entered => {
+            let entered = entry(field.entered_at_ms, field.entered_by, now);
+            format!("{name}: {entered}")
+        }
+        SecretOrigin::Configured => format!("{name}: from the place that the configuration names"),
+        other => format!("{name}: {other}"),
+    }
+}
+
+/// `entered 3 d ago by user 1000`.
+fn entry(at: Option<u64>, by: Option<u32>, now: Timestamp) -> String {
+    let when = at.map(|at| format!(" {} ago", words::duration(words::since(now, at))));
+    let who = by.map(|by| format!(" by user {by}"));
+    format!(
+        "entered{}{}",
+        when.unwrap_or_default(),
+        who.unwrap_or_default()
+    )
 }
 
 fn stored(status: &AccountStatus) -> String {

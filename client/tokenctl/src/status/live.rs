@@ -56,7 +56,7 @@ pub(crate) fn live(known: Known<'_>, now: Timestamp, canvas: Canvas) -> Vec<Stri
         }
         [] => {}
         [one] if known.one => {
-            let text = detail(one, now, canvas.columns);
+            let text = detail(one, None, now, canvas.columns);
             lines.extend(text.lines().map(|line| cut(line, canvas.columns)));
         }
         accounts => lines.extend(table(accounts, now, canvas)),

@@ -97,7 +97,7 @@ a-longer-name  paced  -            0 of 5         not before in 42 s  paced
 
 #[test]
 fn the_details_show_everything() {
-    let shown = detail(&valid(), now(), 200);
+    let shown = detail(&valid(), None, now(), 200);
     for expected in [
         "account        ads\n",
         "provider       https://ads.example.com, in the dialect ad-verification\n",
@@ -121,7 +121,7 @@ fn the_details_show_everything() {
 
 #[test]
 fn the_details_of_a_troubled_account_say_what_to_do() {
-    let shown = detail(&paced(), now(), 60);
+    let shown = detail(&paced(), None, now(), 60);
     for expected in [
         "access token   none\n",
         "refresh token  none\n",
@@ -153,20 +153,21 @@ fn a_token_without_an_end_or_past_it_is_told_as_such() {
         ..valid()
     };
     assert!(
-        detail(&endless, now(), 200).contains("held; the provider does not say how long it lives")
+        detail(&endless, None, now(), 200)
+            .contains("held; the provider does not say how long it lives")
     );
     assert!(table(&[endless], now(), 80).contains("unknown"));
     let expired = AccountStatus {
         remaining_ms: Some(0),
         ..valid()
     };
-    assert!(detail(&expired, now(), 200).contains("expired, of a lifetime of 1 h"));
+    assert!(detail(&expired, None, now(), 200).contains("expired, of a lifetime of 1 h"));
     assert!(table(&[expired], now(), 80).contains("expired"));
     let absolute = AccountStatus {
         remaining_ms: None,
         ..valid()
     };
-    assert!(detail(&absolute, now(), 200).contains("expires in 42 min 10 s ("));
+    assert!(detail(&absolute, None, now(), 200).contains("expires in 42 min 10 s ("));
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn scripts_get_eight_columns() {
 
 #[test]
 fn programs_get_objects() {
-    let shown = serde_json::to_value(json(&[paced()], &[])).unwrap();
+    let shown = serde_json::to_value(json(&[paced()], &[], None)).unwrap();
     let expected = serde_json::json!([{
         "account": "a-longer-name",
         "dialect": "ad-verification",
@@ -205,7 +206,7 @@ fn programs_get_objects() {
         "sinks": [],
     }]);
     assert_eq!(shown, expected);
-    let shown = serde_json::to_value(json(&[valid()], &[])).unwrap();
+    let shown = serde_json::to_value(json(&[valid()], &[], None)).unwrap();
     assert_eq!(shown[0]["expires_in"], 2530);
     assert_eq!(shown[0]["expires_at"], "2023-11-14T22:55:30Z");
     assert_eq!(
@@ -229,14 +230,14 @@ fn what_a_newer_daemon_says_is_shown_by_its_number_and_in_its_words() {
     let row = lines(&[newer.clone()]);
     assert!(row.starts_with("a-longer-name\tother-40\t"), "{row}");
     assert!(row.ends_with("\tother-41\n"), "{row}");
-    let object = serde_json::to_value(json(&[newer.clone()], &[])).unwrap();
+    let object = serde_json::to_value(json(&[newer.clone()], &[], None)).unwrap();
     assert_eq!(object[0]["state"], "other-40");
     assert_eq!(object[0]["last_attempt"]["kind"], "other-42");
     assert_eq!(object[0]["problem"]["code"], "other-41");
     assert_eq!(object[0]["problem"]["advice"], "buy more");
     for shown in [
         table(&[newer.clone()], now(), 80),
-        detail(&newer, now(), 80),
+        detail(&newer, None, now(), 80),
     ] {
         for expected in ["other-40", "other-41", "the quota is spent", "buy more"] {
             assert!(

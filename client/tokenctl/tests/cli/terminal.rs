@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use tokend_client::LoginSecret;
-use tokend_proto::{Request, Response, StatusPage};
+use tokend_proto::{CredentialField, Response, StatusPage};
 
-use crate::fake::{Act, FakeDaemon, name, secret, token};
+use crate::fake::{Act, FakeDaemon, token};
+use crate::input::{entered, field, login_daemon, named};
 use crate::run::TOKEN;
 use crate::status::account;
 
@@ -105,9 +105,7 @@ impl Terminal {
 
 #[test]
 fn a_password_is_typed_without_echo() {
-    let daemon = FakeDaemon::answering(Response::Done {
-        message: "ads is logged in".into(),
-    });
+    let daemon = login_daemon(vec![field("password")]);
     let mut terminal = Terminal::start(&daemon, "login ads");
     terminal.wait_for("password of ads: ");
     terminal.type_line("hunter2");
@@ -117,32 +115,18 @@ fn a_password_is_typed_without_echo() {
         shown.contains("tokenctl: ads is logged in") && !shown.contains("hunter2"),
         "{shown}"
     );
-    let typed = LoginSecret::Password(secret("hunter2"));
-    assert_eq!(
-        daemon.seen(),
-        [Request::Login {
-            account: name("ads"),
-            secret: typed
-        }]
-    );
+    assert_eq!(entered(&daemon), [("password", "hunter2")].map(named));
 }
 
 #[test]
 fn an_arrow_key_at_the_prompt_is_no_part_of_what_is_typed() {
-    let daemon = FakeDaemon::answering(Response::Done {
-        message: "ads is logged in".into(),
-    });
+    let daemon = login_daemon(vec![field("password")]);
     let mut terminal = Terminal::start(&daemon, "login ads");
     terminal.wait_for("password of ads: ");
     terminal.type_line("hunter2\u{1b}[D");
     let (code, shown) = terminal.end();
     assert_eq!(code, 0, "{shown}");
-    let typed = LoginSecret::Password(secret("hunter2"));
-    let seen = daemon.seen();
-    assert!(
-        matches!(&seen[..], [Request::Login { secret, .. }] if *secret == typed),
-        "{seen:?}"
-    );
+    assert_eq!(entered(&daemon), [("password", "hunter2")].map(named));
 }
 
 #[test]
@@ -152,9 +136,7 @@ fn several_lines_pasted_at_the_prompt_are_refused_and_not_left_to_the_shell() {
         "hunter2\recho hunter3\r",
         "hunter2\r\r",
     ] {
-        let daemon = FakeDaemon::answering(Response::Done {
-            message: "unused".into(),
-        });
+        let daemon = login_daemon(vec![field("password")]);
         let tokenctl = env!("CARGO_BIN_EXE_tokenctl");
         let line = format!(
             "{tokenctl} login ads; echo ended with $?; read -r next; echo \"then <$next>\""
@@ -170,15 +152,13 @@ fn several_lines_pasted_at_the_prompt_are_refused_and_not_left_to_the_shell() {
             shown.contains("then <>") && !shown.contains("hunter"),
             "{shown}"
         );
-        assert!(daemon.seen().is_empty(), "{pasted:?}");
+        assert!(entered(&daemon).is_empty(), "{pasted:?}");
     }
 }
 
 #[test]
 fn ctrl_c_at_the_prompt_gives_the_echo_back() {
-    let daemon = FakeDaemon::answering(Response::Done {
-        message: "unused".into(),
-    });
+    let daemon = login_daemon(vec![field("password")]);
     let tokenctl = env!("CARGO_BIN_EXE_tokenctl");
     let line = format!("trap : INT; {tokenctl} login ads; echo ended with $?; stty -a");
     let mut terminal = Terminal::shell(&daemon, &line);
@@ -195,7 +175,7 @@ fn ctrl_c_at_the_prompt_gives_the_echo_back() {
             .all(|mode| shown.replace(['\n', ';'], " ").contains(mode)),
         "{shown}"
     );
-    assert!(daemon.seen().is_empty());
+    assert!(entered(&daemon).is_empty());
 }
 
 #[test]
@@ -214,9 +194,7 @@ fn a_refused_token_is_typed_without_echo() {
 
 #[test]
 fn nobody_types_a_password_when_there_is_no_daemon() {
-    let daemon = FakeDaemon::answering(Response::Done {
-        message: "unused".into(),
-    });
+    let daemon = login_daemon(vec![field("password")]);
     let mut terminal = Terminal::start(&daemon, "--socket /nowhere/tokend.sock login ads");
     terminal.wait_for("cannot reach tokend");
     let (code, shown) = terminal.end();
@@ -293,4 +271,70 @@ fn people_get_a_table_and_details() {
         "{shown}"
     );
     assert!(!shown.contains('\u{1b}'), "{shown}");
+}
+
+#[test]
+fn all_that_is_missing_is_asked_for_by_name_and_description() {
+    let pin = CredentialField {
+        description: "from the card".into(),
+        ..field("pin")
+    };
+    let daemon = login_daemon(vec![field("password"), pin]);
+    let mut terminal = Terminal::start(&daemon, "login ads");
+    terminal.wait_for("password of ads: ");
+    terminal.type_line("hunter2");
+    terminal.wait_for("pin of ads (from the card): ");
+    terminal.type_line("0815");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("0815"),
+        "{shown}"
+    );
+    let both = [("password", "hunter2"), ("pin", "0815")].map(named);
+    assert_eq!(entered(&daemon), both);
+}
+
+#[test]
+fn a_key_of_several_lines_is_pasted_without_echo() {
+    let key = || CredentialField {
+        multiline: true,
+        ..field("private_key")
+    };
+    let long = "h".repeat(5000);
+    let daemon = login_daemon(vec![key()]);
+    let mut terminal = Terminal::start(&daemon, "login ads");
+    terminal.wait_for("private key of ads, then Ctrl-D on a line of its own:");
+    for line in ["-----BEGIN-----", &long, "-----END-----"] {
+        terminal.type_line(line);
+    }
+    terminal.press("\u{4}");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        !shown.contains("BEGIN") && !shown.contains("hhh"),
+        "{shown}"
+    );
+    let text = format!("-----BEGIN-----\n{long}\n-----END-----");
+    assert_eq!(entered(&daemon), [("private_key", &*text)].map(named));
+    // Ctrl-C ends it as anywhere else, and gives the echo back.
+    let daemon = login_daemon(vec![key()]);
+    let tokenctl = env!("CARGO_BIN_EXE_tokenctl");
+    let line = format!("trap : INT; {tokenctl} login ads; echo ended with $?; stty -a");
+    let mut terminal = Terminal::shell(&daemon, &line);
+    terminal.wait_for("on a line of its own:");
+    terminal.press("hunter2\r\u{3}");
+    let (_, shown) = terminal.end();
+    assert!(
+        shown.contains("ended with 130") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+    let modes = shown.replace(['\n', ';'], " ");
+    assert!(
+        [" echo ", " isig ", " icanon "]
+            .iter()
+            .all(|mode| modes.contains(mode)),
+        "{shown}"
+    );
+    assert!(entered(&daemon).is_empty());
 }

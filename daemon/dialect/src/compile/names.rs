@@ -48,11 +48,22 @@ fn field(key: &Key<'_>, node: Value<'_>, diagnostics: &mut Diagnostics) -> Optio
     let mut section = node.section(diagnostics)?;
     let secret = section.read("secret", diagnostics, Value::boolean);
     let description = section.read("description", diagnostics, Value::string);
+    let several = section.take("multiline");
+    let multiline = several.and_then(|value| value.boolean(diagnostics));
+    if let Some(value) = several.filter(|_| multiline == Some(true) && secret == Some(false)) {
+        let help = "leave out `multiline`, or `secret = false`";
+        value.note(
+            diagnostics,
+            "only a secret may have several lines",
+            help.to_owned(),
+        );
+    }
     section.finish(diagnostics);
     Some(FieldSpec {
         name: key.name.to_string(),
         secret: secret.unwrap_or(true),
         description: description.unwrap_or_default().to_owned(),
+        multiline: multiline.unwrap_or(false),
     })
 }
 

@@ -5,8 +5,8 @@ use tokend_dialect::Grant;
 use tokend_engine::{
     AttemptKind, Candidate, Durable, Fate, GrantId, Intent, RefreshToken, Tat, TokenFacts,
 };
-use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::{Credential, MemoryStore, QuarantineReason, ScriptedFault, StoreFailure};
+use tokend_store::{EnteredCredential, EnteredSecrets, Entry};
 
 use super::*;
 use crate::broker::job::SecretChanges;
@@ -286,7 +286,13 @@ fn one_record_that_does_not_open_does_not_spoil_the_batch() {
 )]
 fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgotten_again() {
     let mut it = Bench::start();
-    let secret = LoginSecret::Password(SecretText::new("hunter2").unwrap());
+    let credential = EnteredCredential {
+        secrets: EnteredSecrets::one("password", "hunter2".into()),
+        entry: Entry {
+            at: Some(7),
+            by: Some(1000),
+        },
+    };
     it.store.fail_commit(2, ScriptedFault::DISK_FULL);
     it.claim(1);
     let attempt = AttemptId(1);
@@ -304,15 +310,16 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
     it.hand(StoreJob::Write(Box::new(Write {
         intent_of: Some(attempt),
         secrets: SecretChanges {
-            entered: Some(secret),
+            entered: Some(Box::new(credential.clone())),
             ..SecretChanges::default()
         },
         ..write(1, durable)
     })));
     assert!(matches!(it.report(), Stored::Recorded(_, _, true)));
     let record = it.stored(1);
-    assert!(record.credential.password.is_none(), "it is on trial");
-    assert_eq!(record.candidate.unwrap().secret.expose_secret(), "hunter2");
+    assert!(record.credential.secrets.is_empty(), "it is on trial");
+    let tried = record.candidate.unwrap().entered.secrets;
+    assert_eq!(tried.field("password").unwrap().expose_secret(), "hunter2");
     let takes = || Write {
         secrets: SecretChanges {
             fate: Some(Fate::Takes),
@@ -323,15 +330,16 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
     assert!(it.commit(takes()).is_none(), "the store refuses");
     assert_eq!(
         it.commit(takes()),
-        Some(Entered {
-            password: true,
-            client_secret: false
-        })
+        Some(Entered::default().with(&credential))
     );
     let record = it.stored(1);
     assert!(record.candidate.is_none());
     assert_eq!(
-        record.credential.password.unwrap().expose_secret(),
+        record
+            .credential
+            .secret("password")
+            .unwrap()
+            .expose_secret(),
         "hunter2"
     );
     it.hand(StoreJob::Release(ACCOUNT));
@@ -351,7 +359,7 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
         Some(Entered::default())
     );
     let record = it.stored(1);
-    assert!(record.credential.password.is_none());
+    assert!(record.credential.secrets.is_empty());
     assert!(
         record.pace.logins_tat > it.clock.wall_ms(),
         "the pace stays"

@@ -12,7 +12,7 @@ use crate::broker::login_means;
 
 impl FaultText<'_> {
     /// Puts the result for an entered credential into words.
-    pub(crate) fn unproven(&self, what: What, it: Unproven) -> Fault {
+    pub(crate) fn unproven(&self, what: &What, it: Unproven) -> Fault {
         let name = &self.account.name;
         let (code, why, refused) = self.why(what, it.why);
         let fate = match it.kept {
@@ -24,7 +24,7 @@ impl FaultText<'_> {
                 "it is stored, because the account has nothing else to get a token with"
             }
         };
-        let option = what.option();
+        let option = what.options(self.account);
         // The refresh token was not refused: the credentials sent with it have to be corrected first.
         let correction = match (it.why, what) {
             (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => {
@@ -74,8 +74,8 @@ impl FaultText<'_> {
     }
 
     /// The code, the sentence, and whether the entered credential is the one that was refused.
-    fn why(&self, what: What, why: Unproved) -> (FaultCode, String, bool) {
-        let of_refresh_token = what == What::RefreshToken;
+    fn why(&self, what: &What, why: Unproved) -> (FaultCode, String, bool) {
+        let of_refresh_token = *what == What::RefreshToken;
         match why {
             Unproved::NotPrepared(ClaimRefusal::RefreshToken) if of_refresh_token => {
                 let message = self.message_or("the refresh token cannot be sent");
@@ -97,10 +97,10 @@ impl FaultText<'_> {
     }
 }
 
-fn code(what: What, answer: ProviderAnswer) -> FaultCode {
+fn code(what: &What, answer: ProviderAnswer) -> FaultCode {
     match answer {
         ProviderAnswer::CredentialRejected => FaultCode::LoginRequired,
-        ProviderAnswer::RefreshRejected if what == What::RefreshToken => FaultCode::LoginRequired,
+        ProviderAnswer::RefreshRejected if *what == What::RefreshToken => FaultCode::LoginRequired,
         ProviderAnswer::Misconfigured | ProviderAnswer::Renewed { .. } => FaultCode::Misconfigured,
         ProviderAnswer::Busy { .. } => FaultCode::ProviderBusy,
         ProviderAnswer::NotSent | ProviderAnswer::MaybeSent => FaultCode::ProviderUnreachable,
@@ -111,7 +111,7 @@ fn code(what: What, answer: ProviderAnswer) -> FaultCode {
     }
 }
 
-fn answered(what: What, answer: ProviderAnswer) -> String {
+fn answered(what: &What, answer: ProviderAnswer) -> String {
     match (answer, what) {
         (ProviderAnswer::CredentialRejected, What::RefreshToken) => {
             "the provider refused the credential that goes with the refresh token you entered"

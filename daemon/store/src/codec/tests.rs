@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::record::{BlockReason, StoredAttemptKind};
+use crate::record::{BlockReason, EnteredSecret, Entry, StoredAttemptKind};
 
 /// One record of schema 1 with every field, as written by the first version. It must open for ever.
 const FIRST: &str = include_str!("../../tests/golden/record-v1.json");
@@ -16,18 +16,18 @@ fn text(record: &Record) -> Zeroizing<Vec<u8>> {
 }
 
 #[test]
-fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
+fn a_record_of_older_versions_keeps_its_meaning_and_is_written_in_the_form_of_today() {
     let golden = GOLDEN.trim_end().as_bytes();
     let record = decode(golden).unwrap();
     assert_eq!(record.anchor.wall_ms, 1_795_000_000_000);
     assert_eq!(record.last_begun, 2);
     let credential = &record.credential;
     assert_eq!(
-        credential.password.as_ref().unwrap().expose_secret(),
+        credential.secret("password").unwrap().expose_secret(),
         "pass \"word\" \\ ä\n"
     );
     assert_eq!(
-        credential.client_secret.as_ref().unwrap().expose_secret(),
+        credential.secret("client_secret").unwrap().expose_secret(),
         "cs"
     );
     assert_eq!(
@@ -41,7 +41,16 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
         record.provider_message.as_deref(),
         Some("token is no longer valid")
     );
-    assert_eq!(credential.entered_at, Some(1_794_000_000_000));
+    let entered = |name: &str| credential.secrets.get(name).unwrap().entry;
+    let then = Entry {
+        at: Some(1_794_000_000_000),
+        by: None,
+    };
+    assert_eq!(
+        (entered("password"), entered("client_secret")),
+        (then, then)
+    );
+    assert_eq!(credential.refresh_entered, None);
     let grant = record.grant.as_ref().unwrap();
     assert_eq!(grant.access_token.expose_secret(), "at-9");
     assert_eq!(grant.expires_at, Some(1_795_000_003_600));
@@ -56,7 +65,13 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
     );
     assert_eq!(record.last_attempt.as_ref().unwrap().duration_ms, u64::MAX);
     assert_eq!(record.host.as_deref(), Some("https://ads.example.com"));
-    assert_eq!(text(&record).as_slice(), golden);
+    let today = text(&record);
+    let today = std::str::from_utf8(&today).unwrap();
+    let secrets = r#""secrets":{"client_secret":{"secret":"cs","at":1794000000000},"password":{"secret":"pass \"word\" \\ ä\n","at":1794000000000}}"#;
+    assert!(
+        today.contains(secrets) && !today.contains("entered_at"),
+        "{today}"
+    );
 }
 
 #[test]
@@ -64,15 +79,72 @@ fn what_a_person_entered_and_is_not_in_use_yet_is_kept_and_needs_no_newer_schema
     let golden = include_str!("../../tests/golden/record-v2-candidate.json").trim_end();
     let record = decode(golden.as_bytes()).unwrap();
     let candidate = record.candidate.as_ref().unwrap();
-    assert_eq!(
-        (candidate.attempt, candidate.kind),
-        (17, CandidateKind::RefreshToken)
-    );
-    assert_eq!(candidate.secret.expose_secret(), "rt-entered");
+    assert_eq!(candidate.attempt, 17);
+    let token = candidate.entered.secrets.refresh_token().unwrap();
+    assert_eq!(token.expose_secret(), "rt-entered");
     let spare = record.credential.spare_refresh_token.as_ref().unwrap();
     assert_eq!(spare.expose_secret(), "rt-spare");
-    assert_eq!(text(&record).as_slice(), golden.as_bytes());
+    let today = text(&record);
+    let today = std::str::from_utf8(&today).unwrap();
+    let same = r#""candidate":{"attempt":17,"kind":"refresh-token","secret":"rt-entered"}"#;
+    assert!(today.contains(same), "{today}");
     assert!(!format!("{record:?}").contains("rt-"), "{record:?}");
+}
+
+#[test]
+fn secrets_are_kept_by_the_names_of_their_fields_with_who_entered_them() {
+    let golden = include_str!("../../tests/golden/record-v2-secrets.json").trim_end();
+    let record = decode(golden.as_bytes()).unwrap();
+    let entered = record.credential.secrets.get("private_key").unwrap();
+    assert_eq!(entered.secret.expose_secret(), "-----BEGIN\nkey\n");
+    let by = |at, by| Entry {
+        at: Some(at),
+        by: Some(by),
+    };
+    assert_eq!(entered.entry, by(1_794_000_000_000, 1000));
+    let refresh = record.credential.refresh_entered;
+    assert_eq!(refresh, Some(by(1_794_000_000_001, 0)));
+    let candidate = record.candidate.as_ref().unwrap();
+    assert_eq!(candidate.entered.entry, by(1_794_000_000_002, 1001));
+    let pin = candidate.entered.secrets.field("pin").unwrap();
+    assert_eq!(pin.expose_secret(), "0815");
+    assert_eq!(text(&record).as_slice(), golden.as_bytes());
+    let shown = format!("{record:?}");
+    assert!(
+        !shown.contains("0815") && !shown.contains("BEGIN"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_older_versions_put_on_trial_is_a_secret_of_its_field() {
+    for (kind, field) in [("password", "password"), ("client-secret", "client_secret")] {
+        let stored = GOLDEN.trim_end().replace(
+            "\"pace\":",
+            &format!(
+                "\"candidate\":{{\"attempt\":3,\"kind\":\"{kind}\",\"secret\":\"typed\"}},\"pace\":"
+            ),
+        );
+        let candidate = decode(stored.as_bytes()).unwrap().candidate.unwrap();
+        let secret = candidate.entered.secrets.field(field).unwrap();
+        assert_eq!(secret.expose_secret(), "typed");
+        assert_eq!(candidate.entered.entry, Entry::default());
+    }
+    for half in [r#""kind":"password""#, r#""secret":"typed""#] {
+        let stored = GOLDEN.trim_end().replace(
+            "\"pace\":",
+            &format!("\"candidate\":{{\"attempt\":3,{half}}},\"pace\":"),
+        );
+        assert!(decode(stored.as_bytes()).is_err(), "{half}");
+    }
+}
+
+#[test]
+fn the_time_of_an_older_version_is_that_of_the_refresh_token_if_nothing_else_was_entered() {
+    let stored = r#"{"schema":2,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","last_begun":0,"credential":{"refresh_token":"r","entered_at":7},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0}}"#;
+    let record = decode(stored.as_bytes()).unwrap();
+    let entry = record.credential.refresh_entered.unwrap();
+    assert_eq!((entry.at, entry.by), (Some(7), None));
 }
 
 #[test]
@@ -99,14 +171,15 @@ fn a_record_of_schema_1_lacks_only_the_name_of_its_host() {
     let mut record = decode(FIRST.trim_end().as_bytes()).unwrap();
     assert_eq!(record.host, None);
     record.host = Some("https://ads.example.com".to_owned());
-    assert_eq!(text(&record).as_slice(), GOLDEN.trim_end().as_bytes());
+    let newer = decode(GOLDEN.trim_end().as_bytes()).unwrap();
+    assert_eq!(text(&record), text(&newer));
 }
 
 #[test]
 fn a_record_with_only_what_is_required_decodes() {
     let least = r#"{"schema":2,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","last_begun":0,"credential":{},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0}}"#;
     let record = decode(least.as_bytes()).unwrap();
-    assert!(record.grant.is_none() && record.credential.password.is_none());
+    assert!(record.grant.is_none() && record.credential.secrets.is_empty());
     assert_eq!(text(&record).as_slice(), least.as_bytes());
 }
 
@@ -159,7 +232,7 @@ fn a_text_that_is_no_record_is_refused_without_quoting_it() {
 #[test]
 fn a_record_no_token_could_fill_is_refused() {
     let mut record = decode(GOLDEN.trim_end().as_bytes()).unwrap();
-    record.credential.password = Some("x".repeat(MAX_RECORD_BYTES).into());
+    record.credential.refresh_token = Some("x".repeat(MAX_RECORD_BYTES).into());
     let EncodeError::TooLarge { bytes } = encode(&record, 0, 0).unwrap_err() else {
         panic!("expected it to be too large");
     };
@@ -214,7 +287,10 @@ proptest! {
     ) {
         let mut record = decode(GOLDEN.trim_end().as_bytes()).unwrap();
         record.identity = identity;
-        record.credential.password = password;
+        record.credential.secrets = password
+            .map(|it| ("password".into(), EnteredSecret::new(it, Entry::default())))
+            .into_iter()
+            .collect();
         record.credential.refresh_token = refresh_token;
         record.grant = grant;
         record.pace = PaceState { attempts_tat: tats.0, logins_tat: tats.1, host_tat: tats.2 };
@@ -227,8 +303,8 @@ proptest! {
         prop_assert_eq!(again.as_slice(), &encoded[front..]);
         prop_assert_eq!(decoded.identity, record.identity);
         prop_assert_eq!(
-            decoded.credential.password.as_ref().map(|secret| secret.expose_secret()),
-            record.credential.password.as_ref().map(|secret| secret.expose_secret())
+            decoded.credential.secret("password").map(|secret| secret.expose_secret()),
+            record.credential.secret("password").map(|secret| secret.expose_secret())
         );
         prop_assert_eq!(
             decoded.grant.map(|grant| grant.access_token.expose_secret().to_owned()),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokend_store::{
-    AccountId, Anchor, Claim, Credential, OpenError, Record, RecordCommit, RedbStore, SealingKey,
-    StateDir, Store, StoreError, StoredGrant, Version,
+    AccountId, Anchor, Claim, Credential, EnteredSecret, Entry, OpenError, Record, RecordCommit,
+    RedbStore, SealingKey, StateDir, Store, StoreError, StoredGrant, Version,
 };
 
 /// Secrets that every record has, to look for where they must not be.
@@ -38,8 +38,14 @@ pub(crate) fn record(last_begun: u64) -> Record {
     Record {
         last_begun,
         credential: Credential {
-            password: Some(password.into()),
-            client_secret: Some(client.into()),
+            secrets: [("password", password), ("client_secret", client)]
+                .map(|(name, secret)| {
+                    (
+                        name.into(),
+                        EnteredSecret::new(secret.into(), Entry::default()),
+                    )
+                })
+                .into(),
             refresh_token: Some(refresh.into()),
             ..Credential::default()
         },

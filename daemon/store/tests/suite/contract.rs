@@ -110,7 +110,7 @@ fn a_batch_is_answered_in_order_and_one_refusal_spoils_nothing() {
         let absent = claim(store, "absent");
         let (one, two) = (record(1), record(2));
         let mut large = record(1);
-        large.credential.password = Some("x".repeat(MAX_RECORD_BYTES).into());
+        large.credential.refresh_token = Some("x".repeat(MAX_RECORD_BYTES).into());
         let none = Version::NONE;
         let commit = |claim, expected, record| RecordCommit {
             claim,

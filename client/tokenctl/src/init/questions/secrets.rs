@@ -10,9 +10,6 @@ use crate::failure::Failure;
 use crate::init::terminal::say;
 use crate::init::tokend::{FieldNeed, Needs};
 
-/// The fields that `tokenctl login` can enter.
-const ENTERED: [&str; 2] = ["password", "client_secret"];
-
 /// The answers, by number.
 const PLACES: [&str; 5] = [
     "a file that only the daemon's user or root can read",
@@ -44,24 +41,32 @@ impl Questions<'_> {
                 }
                 continue;
             }
-            // A login tries one credential.
-            let is_free = !secrets
+            let is_first = !secrets
                 .iter()
                 .any(|(_, place)| *place == SecretPlace::Login);
-            let can_be_entered = needs.login && is_free && ENTERED.contains(&field.name.as_str());
+            let can_be_entered = needs.login && (field.required || is_first);
             let place = self.place_of(account, field, can_be_entered)?;
             secrets.extend(place.map(|place| (field.name.clone(), place)));
         }
-        let entered = secrets
-            .iter()
-            .filter(|(_, place)| *place == SecretPlace::Login);
-        for (at, (name, _)) in entered.enumerate() {
-            if at > 0 || !needs.login || !ENTERED.contains(&name.as_str()) {
-                return Err(Failure::usage(
-                    format!("{name} cannot be entered by login for this account"),
-                    format!("say where it is: --secret {name}=file:PATH"),
-                ));
-            }
+        // What is asked for at the end is what every login needs, or else the one secret that it can do without.
+        let is_needed = |name: &String| {
+            let mut required = needs.fields.iter().filter(|field| field.required);
+            needs.login && required.any(|field| field.name == *name)
+        };
+        let is_entered = |(_, place): &&(String, SecretPlace)| *place == SecretPlace::Login;
+        let entered: Vec<_> = secrets.iter().filter(is_entered).collect();
+        let is_asked_for = |name: &String| needs.login && entered.len() == 1 || is_needed(name);
+        if let Some((name, _)) = entered.iter().find(|(name, _)| !is_asked_for(name)) {
+            let advice = match needs.login {
+                true => format!(
+                    "say where it is: --secret {name}=file:PATH; or leave it out, and enter it afterwards: tokenctl login {account} --field {name}"
+                ),
+                false => format!("say where it is: --secret {name}=file:PATH"),
+            };
+            return Err(Failure::usage(
+                format!("{name} cannot be entered now for this account"),
+                advice,
+            ));
         }
         Ok(secrets)
     }

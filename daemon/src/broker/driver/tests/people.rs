@@ -117,7 +117,7 @@ async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
         FaultCode::LoginRequired
     );
     let record = stored(&store, &site);
-    assert!(record.credential.password.is_none() && record.grant.is_none());
+    assert!(record.credential.secrets.is_empty() && record.grant.is_none());
     assert_eq!(provider.seen().len(), 1);
 }
 
@@ -179,7 +179,7 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
     soon(async {
         loop {
             let record = stored(&store, &site);
-            if record.credential.password.is_some() {
+            if record.credential.secret("password").is_some() {
                 assert!(record.candidate.is_none());
                 return;
             }
@@ -250,7 +250,7 @@ async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
 fn secrets_of(store: &MemoryStore, account: &tokend_config::Account) -> Option<bool> {
     let (_, record) = store.read(&RecordKey::of(account).unwrap()).unwrap()?;
     let held = &record.credential;
-    Some(record.grant.is_some() || held.refresh_token.is_some() || held.password.is_some())
+    Some(record.grant.is_some() || held.refresh_token.is_some() || !held.secrets.is_empty())
 }
 
 #[tokio::test]

@@ -90,18 +90,18 @@ fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
 }
 
 #[test]
-fn an_entered_client_secret_that_is_refused_is_asked_for_by_its_option() {
+fn an_entered_client_secret_that_is_refused_is_asked_for_by_its_name() {
     let site = "[account.ads]\nprovider = \"client-credentials\"\nbase_url = \"https://ads.example.com\"\nclient_id = \"c\"\n";
     for said in ["status 401: invalid_client", "status 401"] {
         let (_, text) = worded(site, login(Missing::CredentialRejected), Some(said));
-        assert!(text.contains("--client-secret"), "{text}");
+        assert!(
+            text.contains("`tokenctl login ads` and enter its client secret"),
+            "{text}"
+        );
         assert!(!text.contains("refresh token"), "{text}");
     }
     let (_, text) = worded(site, login(Missing::NoCredential), None);
-    assert!(
-        text.contains("its client secret (`--client-secret`)"),
-        "{text}"
-    );
+    assert!(text.contains("enter its client secret"), "{text}");
 }
 
 #[test]
