@@ -202,16 +202,14 @@ fn facts(record: &Record, at: impl Fn(i64) -> Timestamp + Copy) -> Durable {
 }
 
 fn candidate(stored: &store::StoredCandidate, credential: &store::Credential) -> Candidate {
-    let token = stored.entered.secrets.refresh_token();
-    let held = credential.refresh_token.as_ref();
+    let secrets = &stored.entered.secrets;
     Candidate {
         attempt: AttemptId(stored.attempt),
-        kind: match token.is_some() {
-            true => AttemptKind::Refresh,
-            false => AttemptKind::Login,
+        kind: match secrets.refresh_token() {
+            Some(_) => AttemptKind::Refresh,
+            None => AttemptKind::Login,
         },
-        same: (token.zip(held))
-            .is_some_and(|(it, held)| it.expose_secret() == held.expose_secret()),
+        same: credential.holds(secrets),
     }
 }
 

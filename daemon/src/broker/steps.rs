@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokend_dialect::SpentTokens;
 use tokend_engine::{
     AccountKey, AttemptId, AttemptKind, Durable, Event, GrantId, ProviderAnswer, Publication,
     Timestamp, TokenFacts,
 };
 use tokend_process::task;
-use tokend_store::{Credential, EnteredSecrets};
+use tokend_store::Credential;
 
 use super::in_flight::InFlight;
 use super::task::Task;
@@ -39,7 +39,7 @@ impl Task {
         let configured = Arc::clone(&entry.served.account);
         if entered
             .as_ref()
-            .is_some_and(|it| is_held(&it.secrets, &credential))
+            .is_some_and(|it| credential.holds(&it.secrets))
         {
             let now = self.clock.steady();
             self.engine
@@ -254,10 +254,4 @@ impl Task {
             remark: entry.notes.remark(publication.held.grant),
         })
     }
-}
-
-/// Whether the entered credential is the refresh token that is held.
-fn is_held(entered: &EnteredSecrets, credential: &Credential) -> bool {
-    let (entered, held) = (entered.refresh_token(), credential.refresh_token.as_ref());
-    (entered.zip(held)).is_some_and(|(it, held)| it.expose_secret() == held.expose_secret())
 }

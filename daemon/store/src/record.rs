@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 /// Everything durable about one account.
@@ -117,6 +117,13 @@ impl Credential {
     pub fn secret(&self, field: &str) -> Option<&SecretString> {
         self.secrets.get(field).map(|entered| &entered.secret)
     }
+
+    /// Whether this is the refresh token that is held, entered again.
+    #[must_use]
+    pub fn holds(&self, entered: &EnteredSecrets) -> bool {
+        let both = entered.refresh_token().zip(self.refresh_token.as_ref());
+        both.is_some_and(|(entered, held)| entered.expose_secret() == held.expose_secret())
+    }
 }
 
 /// A secret that a person entered.
@@ -137,11 +144,14 @@ impl EnteredSecret {
 }
 
 /// Who entered something, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Unix ms; `None` in records of older versions that entered more than one thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
     /// The user's number; `None` in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<u32>,
 }
 

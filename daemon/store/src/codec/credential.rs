@@ -51,7 +51,7 @@ struct CredentialForm {
     #[serde(default, skip_serializing_if = "is_false")]
     refresh_refused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_entered: Option<EntryForm>,
+    refresh_entered: Option<Entry>,
     /// Written by older versions: when a person entered a part of the credential.
     #[serde(default, skip_serializing)]
     entered_at: Option<i64>,
@@ -71,21 +71,6 @@ struct SecretForm {
     by: Option<u32>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntryForm {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    by: Option<u32>,
-}
-
-impl From<Entry> for EntryForm {
-    fn from(Entry { at, by }: Entry) -> Self {
-        Self { at, by }
-    }
-}
-
 pub(super) fn serialize<S: Serializer>(it: &Credential, to: S) -> Result<S::Ok, S::Error> {
     let secrets = it.secrets.iter().map(|(name, entered)| {
         let form = SecretForm {
@@ -103,7 +88,7 @@ pub(super) fn serialize<S: Serializer>(it: &Credential, to: S) -> Result<S::Ok, 
         refresh_expires_at: it.refresh_expires_at,
         refresh_in_doubt: it.refresh_in_doubt,
         refresh_refused: it.refresh_refused,
-        refresh_entered: it.refresh_entered.map(EntryForm::from),
+        refresh_entered: it.refresh_entered,
         entered_at: None,
         spare_refresh_token: it.spare_refresh_token.clone(),
         spare_unsent: it.spare_unsent,
@@ -132,7 +117,6 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Credenti
         .into_iter()
         .filter_map(|(name, secret)| Some((name.into(), EnteredSecret::new(secret?, older))));
     let secrets: BTreeMap<Box<str>, _> = placed.chain(named).collect();
-    let refresh_entered = (form.refresh_entered).map(|EntryForm { at, by }| Entry { at, by });
     // The one time was that of the last thing that was entered: without another secret, of the refresh token.
     let only =
         (secrets.is_empty() && older.at.is_some() && form.refresh_token.is_some()).then_some(older);
@@ -142,7 +126,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Credenti
         refresh_expires_at: form.refresh_expires_at,
         refresh_in_doubt: form.refresh_in_doubt,
         refresh_refused: form.refresh_refused,
-        refresh_entered: refresh_entered.or(only),
+        refresh_entered: form.refresh_entered.or(only),
         spare_refresh_token: form.spare_refresh_token,
         spare_unsent: form.spare_unsent,
     })
