@@ -163,6 +163,20 @@ fn every_golden_frame_is_read_with_the_tables_of_the_page_alone() {
     assert_eq!(read, requests().len() + responses().len());
 }
 
+/// Hands the kinds whose numbers are on the page to a macro.
+macro_rules! numbered {
+    ($each:ident) => {
+        $each!(
+            FaultCode,
+            AccountState,
+            AttemptKind,
+            Severity,
+            Topic,
+            SecretOrigin
+        )
+    };
+}
+
 #[test]
 fn the_numbers_on_the_page_are_those_of_the_code() {
     let page = Page::read();
@@ -179,14 +193,7 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
             assert_eq!(listed(stringify!($name)), own);
         )+};
     }
-    same!(
-        FaultCode,
-        AccountState,
-        AttemptKind,
-        Severity,
-        Topic,
-        SecretOrigin
-    );
+    numbered!(same);
     let kinds = |of: &str| page.tables.keys().filter(|it| it.starts_with(of)).count();
     assert_eq!(kinds("request "), requests().len());
     assert_eq!(kinds("response "), responses().len());
@@ -218,14 +225,7 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
             assert_eq!(documented(stringify!($name)), $name::Other(900).for_version(1).to_string());
         )+};
     }
-    nearest!(
-        FaultCode,
-        AccountState,
-        AttemptKind,
-        Severity,
-        Topic,
-        SecretOrigin
-    );
+    numbered!(nearest);
 }
 
 #[test]

@@ -103,6 +103,14 @@ impl Terminal {
     }
 }
 
+/// Whether `stty -a` shows a terminal that echoes, reads lines, and knows Ctrl-C.
+pub(crate) fn is_as_before(shown: &str) -> bool {
+    let modes = shown.replace(['\n', ';'], " ");
+    [" echo ", " isig ", " icanon "]
+        .iter()
+        .all(|mode| modes.contains(mode))
+}
+
 #[test]
 fn a_password_is_typed_without_echo() {
     let daemon = login_daemon(vec![field("password")]);
@@ -169,12 +177,7 @@ fn ctrl_c_at_the_prompt_gives_the_echo_back() {
         shown.contains("ended with 130") && !shown.contains("hunter2"),
         "{shown}"
     );
-    assert!(
-        [" echo ", " isig ", " icanon "]
-            .iter()
-            .all(|mode| shown.replace(['\n', ';'], " ").contains(mode)),
-        "{shown}"
-    );
+    assert!(is_as_before(&shown), "{shown}");
     assert!(entered(&daemon).is_empty());
 }
 
@@ -329,12 +332,6 @@ fn a_key_of_several_lines_is_pasted_without_echo() {
         shown.contains("ended with 130") && !shown.contains("hunter2"),
         "{shown}"
     );
-    let modes = shown.replace(['\n', ';'], " ");
-    assert!(
-        [" echo ", " isig ", " icanon "]
-            .iter()
-            .all(|mode| modes.contains(mode)),
-        "{shown}"
-    );
+    assert!(is_as_before(&shown), "{shown}");
     assert!(entered(&daemon).is_empty());
 }
