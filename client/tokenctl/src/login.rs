@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tokend_client::{
     AccountName, BlockingClient, ClientError, CredentialField, CredentialStatus, FaultCode,
-    LoginSecret, NamedSecret, SecretOrigin,
+    LoginSecret, NamedSecret, SecretOrigin, SecretText,
 };
 
 use crate::arguments::{Kind, Login};
@@ -29,22 +29,20 @@ pub(crate) fn run(socket: Option<&Path>, options: &Login) -> Result<(), Failure>
                 (_, None) => Sent::One(LoginSecret::Password(one(account, "password")?)),
             }
         }
-        Kind::Password => {
-            greet(socket)?;
-            Sent::One(LoginSecret::Password(one(account, "password")?))
-        }
-        Kind::ClientSecret => {
-            greet(socket)?;
-            Sent::One(LoginSecret::ClientSecret(one(account, "client secret")?))
-        }
-        Kind::RefreshToken => {
-            greet(socket)?;
-            Sent::One(LoginSecret::RefreshToken(one(account, "refresh token")?))
-        }
+        Kind::Password => Sent::One(LoginSecret::Password(greeted(socket, account, "password")?)),
+        Kind::ClientSecret => Sent::One(LoginSecret::ClientSecret(greeted(
+            socket,
+            account,
+            "client secret",
+        )?)),
+        Kind::RefreshToken => Sent::One(LoginSecret::RefreshToken(greeted(
+            socket,
+            account,
+            "refresh token",
+        )?)),
     };
     // The first connection is not kept: the daemon gives a silent peer little time.
-    let mut client = connect(socket)?;
-    trust::demand(&client)?;
+    let mut client = trusted(socket)?;
     let said = match sent {
         Sent::One(secret) => client.admin().login(account, secret)?,
         Sent::Named(secrets) => client.admin().enter(account, secrets)?,
@@ -59,12 +57,16 @@ enum Sent {
     Named(Vec<NamedSecret>),
 }
 
-/// Connects before a person types anything for a daemon that is absent or not theirs.
-fn greet(socket: Option<&Path>) -> Result<(), Failure> {
+/// Asks for one secret. Connects before a person types anything for a daemon that is absent or not theirs.
+fn greeted(
+    socket: Option<&Path>,
+    account: &AccountName,
+    what: &str,
+) -> Result<SecretText, Failure> {
     if input::is_terminal() {
         trusted(socket)?.greet()?;
     }
-    Ok(())
+    one(account, what)
 }
 
 fn trusted(socket: Option<&Path>) -> Result<BlockingClient, Failure> {
@@ -159,6 +161,6 @@ fn named(
     Ok(Sent::Named(named.collect()))
 }
 
-fn one(account: &AccountName, what: &str) -> Result<tokend_client::SecretText, Failure> {
+fn one(account: &AccountName, what: &str) -> Result<SecretText, Failure> {
     input::secret(&format!("{what} of {account}"))
 }
